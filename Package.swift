@@ -1,0 +1,46 @@
+// swift-tools-version: 6.2
+// Malmoi: one target per idea. The map of who may know whom is docs/ARCHITECTURE.md.
+import PackageDescription
+
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let orderedCollections = Target.Dependency.product(name: "OrderedCollections", package: "swift-collections")
+
+let package = Package(
+  name: "malmoi",
+  platforms: [.macOS(.v15)],
+  products: [
+    .library(name: "Malmoi", targets: ["Malmoi"]),
+    .executable(name: "malmoi", targets: ["MalmoiCommand"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+  ],
+  targets: [
+    // The loops are useless unoptimised, and a debug build must still run a real model.
+    .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3"])]),
+    .target(name: "Tensors", dependencies: ["CKernels"]),
+    .target(name: "Tokenization"),
+    .target(name: "ChatTemplates", dependencies: [orderedCollections]),
+    .target(name: "Layers", dependencies: ["Tensors"]),
+    .target(name: "Checkpoints", dependencies: ["Layers", "Tensors", "Tokenization"]),
+    .target(name: "Models", dependencies: ["Layers", "Checkpoints"]),
+    .target(name: "Generation", dependencies: ["Models", "Tokenization", "ChatTemplates"]),
+    .target(name: "Hub", dependencies: [crypto]),
+    .target(name: "Malmoi", dependencies: ["Generation", "Hub"]),
+    .executableTarget(name: "MalmoiCommand", dependencies: ["Malmoi", argumentParser]),
+
+    .target(name: "TestSupport", dependencies: ["Hub"], path: "Tests/TestSupport"),
+    .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"]),
+    .testTarget(name: "TokenizationTests", dependencies: ["Tokenization", "TestSupport"], exclude: ["Fixtures"]),
+    .testTarget(name: "ChatTemplatesTests", dependencies: ["ChatTemplates", "TestSupport"], exclude: ["Fixtures"]),
+    .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"], exclude: ["Fixtures"]),
+    .testTarget(name: "HubTests", dependencies: ["Hub", "TestSupport"]),
+    .testTarget(name: "ModelsTests", dependencies: ["Models", "TestSupport"], exclude: ["Fixtures"]),
+    .testTarget(name: "GenerationTests", dependencies: ["Generation", "TestSupport"]),
+    .testTarget(name: "MalmoiTests", dependencies: ["Malmoi", "TestSupport"]),
+  ],
+  swiftLanguageModes: [.v6],
+)
