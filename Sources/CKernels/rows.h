@@ -1,0 +1,98 @@
+// Everything of a layer that goes row by row: norms, sums, activations, rotary positions, softmax.
+
+#define FOR_LANES(i, count) for (size_t i = 0; i + 16 <= (count); i += 16)
+
+static void NAME(rms_norm)(const float *x, const float *weight, float epsilon, size_t width, float *y) {
+  const size_t whole = width & ~(size_t)15;
+  vfloat squares = all(0);
+  FOR_LANES(i, width) { const vfloat v = load_floats(x + i); squares = fma(v, v, squares); }
+  if (whole < width) { const vfloat v = load_some(x + whole, width - whole, 0); squares = fma(v, v, squares); }
+  const float factor = 1.0f / __builtin_sqrtf(sum_lanes(squares) / (float)width + epsilon);
+  FOR_LANES(i, width) store_floats(y + i, load_floats(x + i) * factor * load_floats(weight + i));
+  for (size_t i = whole; i < width; i++) y[i] = x[i] * factor * weight[i];
+}
+
+static void NAME(add)(const float *x, const float *y, size_t count, float *z) {
+  FOR_LANES(i, count) store_floats(z + i, load_floats(x + i) + load_floats(y + i));
+  for (size_t i = count & ~(size_t)15; i < count; i++) z[i] = x[i] + y[i];
+}
+
+static void NAME(scale)(const float *x, float factor, size_t count, float *y) {
+  FOR_LANES(i, count) store_floats(y + i, load_floats(x + i) * factor);
+  for (size_t i = count & ~(size_t)15; i < count; i++) y[i] = x[i] * factor;
+}
+
+INLINE vfloat tanh_lanes(vfloat x) {  // 1 − 2 / (e^2x + 1); accurate enough where |x| is not tiny, which GELU never needs
+  return all(1) - all(2) / (exponential(x + x) + all(1));
+}
+
+// Abramowitz and Stegun 7.1.26: |error| ≤ 1.5e-7.
+INLINE vfloat erf_lanes(vfloat x) {
+  const vfloat a = larger(x, -x), t = all(1) / fma(all(0.3275911f), a, all(1));
+  vfloat p = all(1.061405429f);
+  p = fma(p, t, all(-1.453152027f));
+  p = fma(p, t, all(1.421413741f));
+  p = fma(p, t, all(-0.284496736f));
+  p = fma(p, t, all(0.254829592f));
+  const vfloat y = all(1) - p * t * exponential(-a * a);
+  return x < all(0) ? -y : y;
+}
+
+INLINE vfloat activate(const mk_activation kind, vfloat x) {
+  switch (kind) {
+    case MK_SILU: return x / (all(1) + exponential(-x));
+    case MK_GELU_TANH: {
+      const vfloat inner = fma(x * x * x, all(0.044715f), x) * all(0.7978845608028654f);
+      return all(0.5f) * x * (all(1) + tanh_lanes(inner));
+    }
+    default: return all(0.5f) * x * (all(1) + erf_lanes(x * all(0.7071067811865476f)));
+  }
+}
+
+INLINE void gate_all(const mk_activation kind, const float *gate, const float *up, size_t count, float *y) {
+  FOR_LANES(i, count) store_floats(y + i, activate(kind, load_floats(gate + i)) * load_floats(up + i));
+  const size_t rest = count & 15, at = count - rest;
+  if (rest) store_some(y + at, activate(kind, load_some(gate + at, rest, 0)) * load_some(up + at, rest, 0), rest);
+}
+
+static void NAME(gate)(mk_activation kind, const float *gate, const float *up, size_t count, float *y) {
+  switch (kind) {
+    case MK_SILU: gate_all(MK_SILU, gate, up, count, y); break;
+    case MK_GELU_TANH: gate_all(MK_GELU_TANH, gate, up, count, y); break;
+    default: gate_all(MK_GELU, gate, up, count, y); break;
+  }
+}
+
+static void NAME(rotate)(const float *x, const float *cosines, const float *sines, size_t width, size_t rotated,
+                         bool halves, float *y) {
+  const size_t pairs = rotated / 2, step = halves ? 1 : 2, apart = halves ? pairs : 1;
+  for (size_t i = 0; i < pairs; i++) {
+    const float a = x[i * step], b = x[i * step + apart];
+    const float left = a * cosines[i], right = a * sines[i];
+    y[i * step] = left - b * sines[i];
+    y[i * step + apart] = right + b * cosines[i];
+  }
+  memcpy(y + rotated, x + rotated, (width - rotated) * sizeof(float));
+}
+
+static float NAME(log_sum_exp)(const float *x, size_t count, float *maximum) {
+  vfloat top = all(-__builtin_inff()), sum = all(0);
+  const size_t rest = count & 15, at = count - rest;
+  FOR_LANES(i, count) top = larger(load_floats(x + i), top);
+  if (rest) top = larger(load_some(x + at, rest, -__builtin_inff()), top);
+  const float peak = max_lanes(top);
+  FOR_LANES(i, count) sum = sum + exponential(load_floats(x + i) - peak);
+  if (rest) sum = sum + exponential(load_some(x + at, rest, -__builtin_inff()) - peak);
+  *maximum = peak;
+  return peak + __builtin_logf(sum_lanes(sum));
+}
+
+static void NAME(to_f16)(const float *x, size_t count, uint16_t *y) {
+  FOR_LANES(i, count) { const vhalf h = floats_to_halves(load_floats(x + i)); memcpy(y + i, &h, 32); }
+  for (size_t i = count & ~(size_t)15; i < count; i++) y[i] = mk_float_to_half(x[i]);
+}
+
+static void NAME(from_f16)(const uint16_t *x, size_t count, float *y) {
+  FOR_LANES(i, count) store_floats(y + i, halves_to_floats(load_halves(x + i)));
+  for (size_t i = count & ~(size_t)15; i < count; i++) y[i] = mk_half_to_float(x[i]);
+}

@@ -1,0 +1,57 @@
+// The functions of one instruction set.
+static void NAME(peak_float)(size_t rounds, float *sink) {
+  vfloat sums[16];
+  for (int i = 0; i < 16; i++) sums[i] = all(sink[i]);
+  const vfloat x = all(sink[0]), y = all(sink[1]);
+  for (size_t n = 0; n < rounds; n++) {
+    for (int i = 0; i < 16; i++) sums[i] = fma(sums[i], x, y);
+  }
+  for (int i = 0; i < 16; i++) sink[i] = sum_lanes(sums[i]);
+}
+
+static void NAME(peak_int8)(size_t rounds, float *sink) {
+  vint sums[16] = {0};
+  vword x = (vword)all(sink[0]);
+  uint32_t four;
+  memcpy(&four, sink + 1, 4);
+  for (size_t n = 0; n < rounds; n++) {
+    for (int i = 0; i < 16; i++) sums[i] = dot4(sums[i], x, four);
+    four += 1;
+  }
+  for (int i = 0; i < 16; i++) sink[i] = sum_lanes(ints_to_floats(sums[i]));
+}
+
+static uint64_t NAME(read_memory)(const void *bytes, size_t count) {
+  const uint8_t *p = bytes;
+  vword sums[8];
+  memset(sums, 0, sizeof sums);
+  for (size_t i = 0; i + 512 <= count; i += 512) {
+    for (int v = 0; v < 8; v++) sums[v] += load_words(p + i + 64 * (size_t)v);
+  }
+  uint64_t total = 0;
+  for (int v = 0; v < 8; v++) for (int i = 0; i < 16; i++) total += sums[v][i];
+  return total;
+}
+
+#define ENTRY(name, id, ...) [id] = NAME(product_##name),
+const mk_kernels NAME(mk_kernels) = {
+    .name = ISA_NAME,
+    .product = {MK_BLOCK_FORMATS(ENTRY) ENTRY(f32, MK_F32) ENTRY(f16, MK_F16) ENTRY(bf16, MK_BF16)},
+    .quantize_tile = NAME(quantize_tile),
+    .transpose_tile = NAME(transpose_tile),
+    .rms_norm = NAME(rms_norm),
+    .add = NAME(add),
+    .scale = NAME(scale),
+    .gate = NAME(gate),
+    .rotate = NAME(rotate),
+    .log_sum_exp = NAME(log_sum_exp),
+    .to_f16 = NAME(to_f16),
+    .from_f16 = NAME(from_f16),
+    .attend_page = NAME(attend_page),
+    .merge_states = NAME(merge_states),
+    .store_codes = NAME(store_codes),
+    .expand_page = NAME(expand_page),
+    .read_memory = NAME(read_memory),
+    .peak_float = NAME(peak_float),
+    .peak_int8 = NAME(peak_int8),
+};

@@ -1,0 +1,175 @@
+// Matrix products: weights are packed into panels of 16 rows once; activations are rounded to 8 bits, or transposed,
+// tile by tile of up to 16 tokens, once per op.
+import CKernels
+
+extension CPUBackend {
+  public func prepare(_ weight: Tensor) -> Tensor {
+    guard weight.layout == .rows else { return weight }
+    let rows = weight.shape.rows, columns = weight.shape.columns, format = weight.dataType.code
+    let panelBytes = mk_panel_bytes(format, columns), panels = (rows + 15) / 16
+    let rowBytes = weight.dataType.bytes(forElements: columns) ?? 0
+    let packed = Storage(byteCount: panels * panelBytes)
+    let source = UnsafeRawPointer(weight.storage.bytes.baseAddress!)
+    let target = packed.bytes.baseAddress!
+    pool.run(chunks: panels) { panel in
+      mk_pack_panel(
+        format, source + panel * 16 * rowBytes, rowBytes, Int32(min(16, rows - panel * 16)), columns,
+        target + panel * panelBytes)
+    }
+    // The file's pages have served; leaving them resident would hold the weights twice.
+    weight.storage.discardFilePages()
+    return Tensor(storage: packed, shape: weight.shape, dataType: weight.dataType, layout: .panels, backend: self)
+  }
+
+  public func floats(_ tensor: Tensor) -> Tensor {
+    if tensor.dataType == .f32, tensor.layout == .rows { return tensor }
+    return rows(of: tensor.reshaped([tensor.shape.rows, tensor.shape.columns]),
+                at: (0..<Int32(tensor.shape.rows)).map(\.self)).reshaped(tensor.shape)
+  }
+
+  public func rows(of table: Tensor, at indices: [Int32]) -> Tensor {
+    let columns = table.shape.columns, y = Tensor(shape: [indices.count, columns], backend: self)
+    let source = UnsafeRawPointer(table.storage.bytes.baseAddress!), out = y.pointer
+    let format = table.dataType.code, panelBytes = mk_panel_bytes(format, columns)
+    let rowBytes = table.dataType.bytes(forElements: columns) ?? 0
+    overRows(indices.count, elementsPerRow: columns * 4) { range in
+      for i in range {
+        let row = Int(indices[i])
+        if table.layout == .panels {
+          mk_unpack_row(format, source + row / 16 * panelBytes, Int32(row % 16), columns, out + i * columns)
+        } else if table.dataType == .f32 {
+          (out + i * columns).update(
+            from: (source + row * rowBytes).assumingMemoryBound(to: Float.self), count: columns)
+        } else {
+          withUnsafeTemporaryAllocation(byteCount: panelBytes, alignment: 64) { panel in
+            mk_pack_panel(format, source + row * rowBytes, rowBytes, 1, columns, panel.baseAddress!)
+            mk_unpack_row(format, panel.baseAddress!, 0, columns, out + i * columns)
+          }
+        }
+      }
+    }
+    return y
+  }
+
+  public func products(_ x: Tensor, _ weights: [Tensor]) -> [Tensor] {
+    let tokens = x.shape.rows
+    let tiles = Tiles(
+      x, kernels: kernels, pool: pool, codes: weights.contains { $0.dataType.isQuantized },
+      values: weights.contains { !$0.dataType.isQuantized })
+    let outputs = weights.map { Tensor(shape: [tokens, $0.shape.rows], backend: self) }
+    let tasks = zip(weights, outputs).map { PanelTask(weight: $0, output: $1, kernels: kernels) }
+    let panels = tasks.reduce(0) { $0 + $1.panels }
+    // Enough chunks that a late thread costs little, each with enough work to be worth claiming.
+    let workPerPanel = tasks.map { $0.panelBytes }.max() ?? 1
+    let atLeast = max(1, (1 << 14) / max(1, workPerPanel * tiles.count))
+    let panelsPerChunk = max(atLeast, min(panels / (threadCount * 8), 64))
+    pool.run(chunks: (panels + panelsPerChunk - 1) / panelsPerChunk) { chunk in
+      var first = chunk * panelsPerChunk, last = min(panels, first + panelsPerChunk)
+      for task in tasks where first < last {
+        if first < task.panels { task.run(first..<min(last, task.panels), tiles) }
+        first = max(0, first - task.panels)
+        last -= task.panels
+      }
+    }
+    return outputs
+  }
+}
+
+/// Activations of an op, cut into tiles of up to 16 tokens and brought into the form that the products read.
+private struct Tiles {
+  let count: Int
+  private let tokens: Int
+  private let columns: Int
+  private let lastWidth: Int
+  private let codes, cells, values: Storage?
+
+  init(_ x: Tensor, kernels: mk_kernels, pool: ThreadPool, codes wantsCodes: Bool, values wantsValues: Bool) {
+    tokens = x.shape.rows
+    columns = x.shape.columns
+    count = (tokens + 15) / 16
+    let rest = tokens - (count - 1) * 16
+    lastWidth = rest <= 2 ? rest : (rest <= 4 ? 4 : (rest <= 8 ? 8 : 16))
+    let padded = (count - 1) * 16 + lastWidth
+    codes = wantsCodes ? Storage(byteCount: padded * columns) : nil
+    cells = wantsCodes ? Storage(byteCount: padded * columns / 32 * MemoryLayout<mk_cell>.size) : nil
+    values = wantsValues ? Storage(byteCount: padded * columns * 4) : nil
+    let source = x.pointer, tiles = self
+    let fill = { (index: Int) in
+      let tile = tiles[index], rows = source + index * 16 * tiles.columns, present = Int32(tiles.tokens(of: index))
+      if wantsCodes {
+        kernels.quantize_tile(
+          rows, tiles.columns, present, tile.width, UnsafeMutablePointer(mutating: tile.codes),
+          UnsafeMutablePointer(mutating: tile.cells))
+      }
+      if wantsValues {
+        kernels.transpose_tile(rows, tiles.columns, present, tile.width, UnsafeMutablePointer(mutating: tile.values))
+      }
+    }
+    if count == 1 { fill(0) } else { pool.run(chunks: count, fill) }
+  }
+
+  func tokens(of tile: Int) -> Int { min(16, tokens - tile * 16) }
+
+  subscript(tile: Int) -> mk_tile {
+    let at = tile * 16 * columns
+    return mk_tile(
+      codes: codes.map { ($0.bytes.baseAddress! + at).assumingMemoryBound(to: Int8.self) },
+      cells: cells.map { $0.bytes.baseAddress!.assumingMemoryBound(to: mk_cell.self) + at / 32 },
+      values: values.map { $0.bytes.baseAddress!.assumingMemoryBound(to: Float.self) + at },
+      width: Int32(tile == count - 1 ? lastWidth : 16))
+  }
+}
+
+/// One weight of an op and where its product goes.
+private struct PanelTask {
+  let panels: Int
+  let panelBytes: Int
+  private let rows, columns: Int
+  private let source: UnsafeRawPointer
+  private let target: UnsafeMutablePointer<Float>
+  private let product: mk_product
+
+  init(weight: Tensor, output: Tensor, kernels: mk_kernels) {
+    precondition(weight.layout == .panels, "a weight is prepared before it is multiplied with")
+    rows = weight.shape.rows
+    columns = weight.shape.columns
+    panels = (rows + 15) / 16
+    panelBytes = mk_panel_bytes(weight.dataType.code, columns)
+    source = UnsafeRawPointer(weight.storage.bytes.baseAddress!)
+    target = output.pointer
+    product = withUnsafeBytes(of: kernels.product) {
+      $0.bindMemory(to: mk_product.self)[Int(weight.dataType.rawValue)]
+    }
+  }
+
+  func run(_ range: Range<Int>, _ tiles: Tiles) {
+    let whole = range.lowerBound..<min(range.upperBound, rows / 16)
+    if tiles.count == 1, !whole.isEmpty {
+      product(
+        source + whole.lowerBound * panelBytes, whole.count, columns, tiles[0], Int32(tiles.tokens(of: 0)),
+        target + whole.lowerBound * 16, rows)
+    } else {
+      // Panel by panel: one panel stays in the first-level cache while all tokens pass.
+      for panel in whole {
+        for tile in 0..<tiles.count {
+          product(
+            source + panel * panelBytes, 1, columns, tiles[tile], Int32(tiles.tokens(of: tile)),
+            target + tile * 16 * rows + panel * 16, rows)
+        }
+      }
+    }
+    guard range.upperBound == panels, rows % 16 > 0 else { return }
+    // The last panel has rows that do not exist: its results pass through a block of their own.
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: 256) { block in
+      for tile in 0..<tiles.count {
+        product(
+          source + (panels - 1) * panelBytes, 1, columns, tiles[tile], Int32(tiles.tokens(of: tile)),
+          block.baseAddress!, 16)
+        for token in 0..<tiles.tokens(of: tile) {
+          (target + (tile * 16 + token) * rows + (panels - 1) * 16).update(
+            from: block.baseAddress! + token * 16, count: rows % 16)
+        }
+      }
+    }
+  }
+}

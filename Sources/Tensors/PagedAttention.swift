@@ -1,0 +1,101 @@
+// The key-value cache as the attention kernel sees it: pages of 64 tokens that sequences refer to by number.
+
+/// How numbers of a key-value cache are stored.
+public enum CacheType: String, Sendable, CaseIterable, Codable {
+  case f16
+  /// 8-bit codes with an f16 scale per 32 numbers.
+  case q8_0
+}
+
+/// The size and inner layout of a cache page: for each layer and each key-value head, the keys of 64 tokens with 16
+/// tokens side by side, then their values token after token.
+public struct PageLayout: Sendable, Equatable {
+  /// Tokens in a page. Attention sums page by page, so this is part of what a result's bits depend on.
+  public static let tokens = 64
+
+  public let layers: Int
+  public let heads: Int
+  /// Numbers in a key or a value; a multiple of 16, of 32 for `q8_0`.
+  public let headWidth: Int
+  public let type: CacheType
+
+  public init(layers: Int, heads: Int, headWidth: Int, type: CacheType) {
+    self.layers = layers
+    self.heads = heads
+    self.headWidth = headWidth
+    self.type = type
+  }
+
+  private var codeBytes: Int { Self.tokens * headWidth * (type == .f16 ? 2 : 1) }
+  private var scaleBytes: Int { type == .f16 ? 0 : Self.tokens * headWidth / 32 * 2 }
+  private var bytesPerHead: Int { 2 * (codeBytes + scaleBytes) }
+
+  /// Bytes of one page.
+  public var bytesPerPage: Int { layers * heads * bytesPerHead }
+
+  /// Bytes that `tokens` tokens of one sequence take.
+  public func bytes(forTokens tokens: Int) -> Int { (tokens + Self.tokens - 1) / Self.tokens * bytesPerPage }
+
+  /// Where one head's keys, values and their scales are.
+  func parts(of page: Storage, layer: Int, head: Int) -> PageParts {
+    let base = page.bytes.baseAddress! + (layer * heads + head) * bytesPerHead
+    return PageParts(
+      keys: base, values: base + codeBytes,
+      keyScales: (base + 2 * codeBytes).assumingMemoryBound(to: UInt16.self),
+      valueScales: (base + 2 * codeBytes + scaleBytes).assumingMemoryBound(to: UInt16.self))
+  }
+}
+
+struct PageParts {
+  var keys, values: UnsafeMutableRawPointer
+  var keyScales, valueScales: UnsafeMutablePointer<UInt16>
+}
+
+extension Storage {
+  /// A page of zeros: attention multiplies what it does not see by zero, so a page never holds chance bits.
+  public static func page(_ layout: PageLayout) -> Storage {
+    let storage = Storage(byteCount: layout.bytesPerPage)
+    storage.bytes.initializeMemory(as: UInt8.self, repeating: 0)
+    return storage
+  }
+}
+
+/// Attention of one layer for tokens of several sequences laid end to end.
+public struct PagedAttention: Sendable {
+  /// Neighbouring rows of the flat token axis that belong to one sequence.
+  public struct Span: Sendable {
+    /// Rows of the flat token axis.
+    public var rows: Range<Int>
+    /// The position in its sequence of the first row.
+    public var start: Int
+    /// The sequence's pages, with room for all rows.
+    public var pages: [Storage]
+
+    public init(rows: Range<Int>, start: Int, pages: [Storage]) {
+      self.rows = rows
+      self.start = start
+      self.pages = pages
+    }
+  }
+
+  public var layout: PageLayout
+  public var spans: [Span]
+  public var layer: Int
+  /// What the dot product of query and key is multiplied with.
+  public var scale: Float
+  /// How many of the latest positions a query sees, its own included; nil for all.
+  public var window: Int?
+
+  public init(layout: PageLayout, spans: [Span], layer: Int, scale: Float, window: Int?) {
+    self.layout = layout
+    self.spans = spans
+    self.layer = layer
+    self.scale = scale
+    self.window = window
+  }
+
+  /// The positions that the query at `position` sees.
+  func visible(from position: Int) -> Range<Int> {
+    max(0, position + 1 - (window ?? position + 1))..<position + 1
+  }
+}

@@ -1,0 +1,90 @@
+// The value that every op takes and gives.
+
+/// The sizes of a tensor's axes, slowest first; at most four.
+public struct Shape: Sendable, Equatable, CustomStringConvertible, ExpressibleByArrayLiteral {
+  private var sizes: SIMD4<Int>
+  public let rank: Int
+
+  public init(arrayLiteral sizes: Int...) {
+    self.init(sizes)
+  }
+
+  /// - Precondition: at most four sizes; checkpoints are checked where they are read.
+  public init(_ sizes: some Collection<Int>) {
+    precondition(sizes.count <= 4, "a tensor has at most four axes")
+    rank = sizes.count
+    self.sizes = SIMD4(repeating: 1)
+    for (axis, size) in sizes.enumerated() { self.sizes[axis] = size }
+  }
+
+  public subscript(axis: Int) -> Int { sizes[axis] }
+
+  /// The number of elements.
+  public var count: Int { sizes[0] * sizes[1] * sizes[2] * sizes[3] }
+
+  /// The size of the fastest axis: the length of a row.
+  public var columns: Int { rank == 0 ? 1 : sizes[rank - 1] }
+
+  /// The number of rows: all axes but the fastest.
+  public var rows: Int { columns == 0 ? 0 : count / columns }
+
+  public var description: String { "[" + (0..<rank).map { String(sizes[$0]) }.joined(separator: ", ") + "]" }
+}
+
+/// How a matrix lies in memory.
+public enum Layout: Sendable {
+  /// Row after row, as in files.
+  case rows
+  /// 16 rows side by side, as the product kernels read them; made by ``Backend/prepare(_:)``.
+  case panels
+}
+
+/// A block of numbers with a shape, on a backend. Tensors are immutable once made and cheap to copy.
+public struct Tensor: Sendable {
+  public let storage: Storage
+  /// Axes, slowest first. A weight matrix is `[outputs, inputs]`.
+  public let shape: Shape
+  public let dataType: DataType
+  public let layout: Layout
+  public let backend: any Backend
+
+  public init(storage: Storage, shape: Shape, dataType: DataType, layout: Layout = .rows, backend: any Backend) {
+    self.storage = storage
+    self.shape = shape
+    self.dataType = dataType
+    self.layout = layout
+    self.backend = backend
+  }
+
+  /// Uninitialised `f32` numbers.
+  init(shape: Shape, backend: any Backend) {
+    self.init(storage: Storage(byteCount: shape.count * 4), shape: shape, dataType: .f32, backend: backend)
+  }
+
+  /// Numbers from Swift, as `f32`.
+  /// - Precondition: `values.count` equals `shape.count`.
+  public init(_ values: [Float], shape: Shape, backend: any Backend) {
+    precondition(values.count == shape.count, "\(values.count) values for shape \(shape)")
+    self.init(shape: shape, backend: backend)
+    values.withUnsafeBytes { storage.bytes.copyMemory(from: $0) }
+  }
+
+  /// A part of a mapped file, used in place.
+  public init(file: MappedFile, range: Range<Int>, shape: Shape, dataType: DataType, backend: any Backend) {
+    self.init(storage: Storage(file: file, range: range), shape: shape, dataType: dataType, backend: backend)
+  }
+
+  /// The same numbers under another shape of as many elements.
+  public func reshaped(_ shape: Shape) -> Tensor {
+    precondition(shape.count == self.shape.count, "\(self.shape) cannot be seen as \(shape)")
+    return Tensor(storage: storage, shape: shape, dataType: dataType, layout: layout, backend: backend)
+  }
+
+  /// The numbers of an `f32` tensor; valid while the tensor lives.
+  public var floats: UnsafeMutableBufferPointer<Float> { storage.bytes.bindMemory(to: Float.self) }
+
+  /// A copy of the numbers of an `f32` tensor.
+  public var values: [Float] { Array(floats.prefix(shape.count)) }
+
+  var pointer: UnsafeMutablePointer<Float> { floats.baseAddress! }
+}
