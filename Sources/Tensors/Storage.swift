@@ -9,7 +9,7 @@ public final class Storage: @unchecked Sendable {  // contents are written by th
 
   private enum Owner {
     case pool(sizeClass: Int)
-    case file(MappedFile, Range<Int>)
+    case source(any ByteSource, Range<Int>)
   }
 
   /// Uninitialised memory of `byteCount` bytes, aligned to 64.
@@ -19,15 +19,15 @@ public final class Storage: @unchecked Sendable {  // contents are written by th
     owner = .pool(sizeClass: sizeClass)
   }
 
-  /// A part of a mapped file, read-only by agreement.
-  init(file: MappedFile, range: Range<Int>) {
-    bytes = UnsafeMutableRawBufferPointer(mutating: UnsafeRawBufferPointer(rebasing: file.bytes[range]))
-    owner = .file(file, range)
+  /// A part of a file, read-only by agreement.
+  init(source: any ByteSource, range: Range<Int>) {
+    bytes = UnsafeMutableRawBufferPointer(mutating: UnsafeRawBufferPointer(rebasing: source.bytes[range]))
+    owner = .source(source, range)
   }
 
-  /// Gives the memory of mapped pages back; reading them again fetches them again. Owned memory stays.
+  /// Gives the memory of a mapped file's pages back; reading them again fetches them again. Owned memory stays.
   func discardFilePages() {
-    if case .file(let file, let range) = owner { file.discard(range) }
+    if case .source(let source, let range) = owner { source.discard(range) }
   }
 
   deinit {

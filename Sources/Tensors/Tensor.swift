@@ -69,9 +69,9 @@ public struct Tensor: Sendable {
     values.withUnsafeBytes { storage.bytes.copyMemory(from: $0) }
   }
 
-  /// A part of a mapped file, used in place.
-  public init(file: MappedFile, range: Range<Int>, shape: Shape, dataType: DataType, backend: any Backend) {
-    self.init(storage: Storage(file: file, range: range), shape: shape, dataType: dataType, backend: backend)
+  /// A part of a file, used in place.
+  public init(source: any ByteSource, range: Range<Int>, shape: Shape, dataType: DataType, backend: any Backend) {
+    self.init(storage: Storage(source: source, range: range), shape: shape, dataType: dataType, backend: backend)
   }
 
   /// The same numbers under another shape of as many elements.

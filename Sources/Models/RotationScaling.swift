@@ -1,0 +1,72 @@
+// How rotary positions are stretched past the length that a model was first trained for.
+import Checkpoints
+import Foundation
+import Tensors
+
+/// A model's rule for stretching positions.
+enum RotationScaling {
+  case none
+  /// All positions divided by a factor (Chen et al. 2023).
+  case linear(factor: Double)
+  /// Low frequencies divided, high ones kept (YaRN, Peng et al. 2023), from an original context length.
+  case yarn(factor: Double, originalContext: Int?, attentionFactor: Double)
+  /// A divisor for each frequency (Llama 3).
+  case divisors([Float])
+
+  /// - Throws: `CheckpointError` for an unknown type or an impossible factor.
+  init(_ file: GGUFFile, architecture: String) throws {
+    let metadata = file.metadata
+    if let tensor = file.tensor("rope_freqs.weight") {
+      let divisors = Tensor(tensor, backend: CPUBackend.shared)
+      let values = CPUBackend.shared.floats(divisors).values
+      guard values.allSatisfy({ $0.isFinite && $0 > 0 }) else {
+        throw CheckpointError(
+          path: file.path, field: "tensor rope_freqs.weight", message: "holds a divisor that is not positive")
+      }
+      self = .divisors(values)
+      return
+    }
+    let key = "\(architecture).rope.scaling."
+    let factor = try metadata.float(key + "factor") ?? metadata.float("\(architecture).rope.scale_linear") ?? 1
+    guard factor.isFinite, factor > 0 else { throw metadata.error(key + "factor", "\(factor) is not positive") }
+    switch try metadata.string(key + "type") {
+    case nil: self = factor == 1 ? .none : .linear(factor: factor)
+    case "none"?: self = .none
+    case "linear"?: self = .linear(factor: factor)
+    case "yarn"?:
+      self = .yarn(
+        factor: factor, originalContext: try metadata.int(key + "original_context_length", in: 1...1 << 30),
+        attentionFactor: try metadata.float(key + "attn_factor") ?? 1)
+    case let other?:
+      throw metadata.error(key + "type", "\"\(other)\" is not one of none, linear, yarn")
+    }
+  }
+
+  /// - Parameters:
+  ///   - base: the ratio of the highest to (about) the lowest frequency.
+  ///   - width: columns of a head that turn; even.
+  func rotation(base: Double, width: Int, pairing: Rotation.Pairing, contextLength: Int) -> Rotation {
+    let pairs = width / 2
+    var frequencies = (0..<pairs).map { pow(base, -2 * Double($0) / Double(width)) }
+    var magnitude = 1.0
+    switch self {
+    case .none: break
+    case .linear(let factor):
+      for i in 0..<pairs { frequencies[i] /= factor }
+    case .divisors(let divisors):
+      for i in 0..<min(pairs, divisors.count) { frequencies[i] /= Double(divisors[i]) }
+    case .yarn(let factor, let original, let attentionFactor):
+      // The pair whose wave turns `turns` times within the original context.
+      let pair = { (turns: Double) in
+        Double(width) * log(Double(original ?? contextLength) / (turns * 2 * .pi)) / (2 * log(base))
+      }
+      let first = max(0, pair(32).rounded(.down)), last = min(Double(width - 1), pair(1).rounded(.up))
+      for i in 0..<pairs {
+        let kept = 1 - min(1, max(0, (Double(i) - first) / max(0.001, last - first)))
+        frequencies[i] *= kept + (1 - kept) / factor
+      }
+      magnitude = attentionFactor * (1 + 0.1 * log(factor))
+    }
+    return Rotation(frequencies: frequencies, pairing: pairing, magnitude: magnitude)
+  }
+}
