@@ -96,7 +96,7 @@ struct GGUFParser {
 
   private mutating func type() throws(CheckpointError) -> GGUFType {
     let number = try integer(UInt32.self)
-    guard let type = GGUFType(rawValue: number) else { throw error("value type \(number) is not one of GGUF's 0 to 12") }
+    guard let type = GGUFType(rawValue: number) else { throw error("value type \(number) is not one of 0 to 12") }
     return type
   }
 
@@ -277,7 +277,7 @@ struct GGUFParser {
 
   private mutating func name(_ what: String, atMost limit: Int) throws(CheckpointError) -> String {
     let bytes = try string()
-    guard bytes.count <= limit else { throw error("its \(what) has \(bytes.count) bytes; at most \(limit) are allowed") }
+    guard bytes.count <= limit else { throw error("its \(what) has \(bytes.count) bytes, more than \(limit)") }
     guard let name = String(validating: bytes, as: UTF8.self) else { throw error("its \(what) is not UTF-8") }
     guard name.isName else { throw error("its \(what) is empty or not printable: “\(name.printable)”") }
     return name

@@ -45,7 +45,8 @@ struct SplitPosition {
     guard let position = try SplitPosition(part.contents.metadata), position.count == count, position.number == index
     else {
       throw CheckpointError(
-        path: path, field: "key \(Self.numberKey)", message: "the file does not say that it is part \(index + 1) of \(count)")
+        path: path, field: "key \(Self.numberKey)",
+        message: "the file does not say that it is part \(index + 1) of \(count)")
     }
     return part
   }

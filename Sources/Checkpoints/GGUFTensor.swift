@@ -5,8 +5,8 @@ import Tensors
 public struct GGUFTensor: Sendable {
   public let name: String
   public let dataType: DataType
-  /// Elements along each axis, in GGUF's order: the first is the length of a row, whose elements lie next to each other.
-  /// A projection from `width` to `outputs` is `[width, outputs]`. Up to 4 axes; none for a single number.
+  /// Elements along each axis, up to 4 of them, in GGUF's order: the first is the length of a row, whose elements lie
+  /// next to each other. A projection from `width` to `outputs` is `[width, outputs]`; a single number has no axes.
   public let shape: [Int]
   /// Elements in all.
   public let elementCount: Int

@@ -93,7 +93,8 @@ public struct GGUFWriter {
   private func wrongSize(_ entry: Entry, _ delivered: Int) -> CheckpointError {
     CheckpointError(
       path: path, field: "tensor \(entry.name)",
-      message: "\(entry.shape) of \(entry.dataType.name) takes \(entry.byteCount) bytes, but \(delivered) were delivered")
+      message: "\(entry.shape) of \(entry.dataType.name) takes \(entry.byteCount) bytes, "
+        + "but \(delivered) were delivered")
   }
 
   /// Everything before the tensors' bytes.
@@ -118,9 +119,12 @@ public struct GGUFWriter {
       for length in entry.shape { head.append(number: UInt64(length)) }
       head.append(number: GGUFTensorType(entry.dataType).number)
       head.append(number: UInt64(offset))
-      let (end, overflow) = offset.addingReportingOverflow(entry.byteCount + padding(after: entry.byteCount, to: alignment))
-      guard !overflow else { throw CheckpointError(path: path, message: "the tensors are too many bytes for one file") }
-      offset = end
+      // A sum of sizes that fit; only their total may not.
+      let (end, overflow) = offset.addingReportingOverflow(entry.byteCount)
+      guard !overflow, end <= Int.max - alignment else {
+        throw CheckpointError(path: path, message: "the tensors are too many bytes for one file")
+      }
+      offset = end + padding(after: end, to: alignment)
     }
     return head
   }

@@ -55,13 +55,13 @@ import Testing
     #expect(bytes.withUnsafeBytes { type.dequantized($0) } == nil)
   }
 
-  @Test("Quantizing gives the bytes of the reference", arguments: [.f32, .f16, .bf16, .q4_0, .q4_1, .q8_0] as [DataType])
+  @Test("Quantizing gives the bytes of the reference", arguments: [DataType.f32, .f16, .bf16, .q4_0, .q4_1, .q8_0])
   func quantizes(type: DataType) throws {
     let record = try #require(try Self.records()["quantize " + type.name])
     #expect(type.quantized(record.values) == record.stored)
   }
 
-  @Test("Numbers that are not finite are quantized without a trap", arguments: [.q4_0, .q4_1, .q8_0] as [DataType])
+  @Test("Numbers that are not finite are quantized without a trap", arguments: [DataType.q4_0, .q4_1, .q8_0])
   func quantizesNonFinite(type: DataType) throws {
     for odd in [Float.nan, .infinity, -.infinity, .greatestFiniteMagnitude, .leastNonzeroMagnitude] {
       var values = [Float](repeating: 1, count: 32)

@@ -46,6 +46,10 @@ struct RawGGUF {
     number(type) + number(count) + elements
   }
 
+  static func arrayPair(_ key: String, of type: UInt32, count: UInt64, _ elements: [UInt8]) -> [UInt8] {
+    pair(key, type: 9, array(of: type, count: count, elements))
+  }
+
   static func tensor(
     _ name: String, axes: UInt32? = nil, shape: [UInt64] = [8], type: UInt32 = 0, offset: UInt64 = 0
   ) -> [UInt8] {
