@@ -5,19 +5,6 @@ import Testing
 import TestSupport
 
 @Suite struct GGUFMutationTests {
-  /// SplitMix64: the same damage on every machine.
-  struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-      state &+= 0x9E37_79B9_7F4A_7C15
-      var mixed = state
-      mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
-      mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
-      return mixed ^ mixed >> 31
-    }
-  }
-
   /// Numbers at which readers of lengths, counts and offsets break.
   static let edges: [UInt64] = [
     0, 1, 2, 3, 9, 12, 31, 32, 64, 255, 256, 1 << 16, 1 << 31, 1 << 32, 1 << 62, 1 << 63, .max - 31, .max,
