@@ -1,0 +1,75 @@
+// Byte-level BPE: cut into words, spell the bytes, merge by rank.
+
+/// Encodes text without special tokens for `TokenizerModel.byteLevelBPE`.
+struct ByteLevelEncoder: Sendable {
+  private let index: PieceIndex
+  private let preTokenizer: PreTokenizer
+  private let merges: MergeTable
+  /// The token of each byte, -1 where the vocabulary has none: then the byte is lost, as in llama.cpp.
+  private let byteTokens: FlatTable<Int32>
+
+  init(_ vocabulary: TokenizerVocabulary, index: PieceIndex, preTokenizer: PreTokenizer) throws {
+    guard !vocabulary.merges.isEmpty else { throw TokenizerError.missingMerges }
+    self.index = index
+    self.preTokenizer = preTokenizer
+    merges = try MergeTable(vocabulary.merges, index: index)
+    byteTokens = FlatTable(repeating: -1, count: 256)
+    for byte in 0..<256 {
+      var spelling: [UInt8] = []
+      ByteAlphabet.shared.appendSpelling(of: UInt8(byte), to: &spelling)
+      byteTokens.start[byte] = index.id(of: spelling) ?? -1
+    }
+  }
+
+  func encode(_ bytes: UnsafeBufferPointer<UInt8>, _ scratch: EncoderScratch, into output: inout TokenBuffer) {
+    let cache = scratch.cache
+    index.withUnsafeView { view in
+      WellFormedText.with(bytes) { text in
+        preTokenizer.forEachWord(in: text) { start, end in
+          let length = end - start
+          let word = text.base + start
+          guard length <= WordCache.longestWord else {
+            return encodeWord(word, length, view, scratch, into: &output)
+          }
+          let key = WordCache.key(word, length: length, readable: text.count - start)
+          if cache.append(key, to: &output) { return }
+          let before = output.count
+          encodeWord(word, length, view, scratch, into: &output)
+          cache.remember(key, output.tokens(from: before)[...])
+        }
+      }
+    }
+  }
+
+  private func encodeWord(
+    _ word: UnsafePointer<UInt8>, _ length: Int, _ view: PieceIndex.View, _ scratch: EncoderScratch,
+    into output: inout TokenBuffer
+  ) {
+    if preTokenizer.ignoresMerges, length <= view.longest {
+      let id = wholeWord(word, length, view, scratch)
+      if id >= 0 { return output.append(id) }
+    }
+    var at = 0
+    while at < length {
+      let partEnd = min(length, at + SymbolMerger.symbolLimit)
+      scratch.merger.removeAll()
+      while at < partEnd {
+        scratch.merger.append(id: byteTokens.start[Int(word[at])], start: at, length: 1)
+        at += 1
+      }
+      scratch.merger.merge(by: merges) { id, _, _ in
+        if id >= 0 { output.append(id) }
+      }
+    }
+  }
+
+  private func wholeWord(
+    _ word: UnsafePointer<UInt8>, _ length: Int, _ view: PieceIndex.View, _ scratch: EncoderScratch
+  ) -> Int32 {
+    scratch.bytes.removeAll(keepingCapacity: true)
+    for at in 0..<length { ByteAlphabet.shared.appendSpelling(of: word[at], to: &scratch.bytes) }
+    return scratch.bytes.withUnsafeBufferPointer { bytes in
+      bytes.baseAddress.map { view.id($0, bytes.count) } ?? -1
+    }
+  }
+}

@@ -1,0 +1,76 @@
+// The merges of a byte-level vocabulary, from pairs of spellings to pairs of ids.
+
+/// Looks up what two neighbouring tokens merge into; the priority is the position in the list of merges.
+struct MergeTable: MergeRule, Sendable {
+  private struct Slot: BitwiseCopyable {
+    var pair: UInt64
+    var priority: UInt32
+    var id: Int32
+  }
+
+  private static let free = UInt64.max
+  private let slots: FlatTable<Slot>
+  private let hash = ByteHash.shared
+
+  /// - Throws: `TokenizerError.malformedMerge` where a merge is not two pieces whose concatenation is a piece.
+  init(_ merges: PackedStrings, index: PieceIndex) throws {
+    let capacity = tableCapacity(for: merges.count)
+    let slots = FlatTable(repeating: Slot(pair: Self.free, priority: noMerge, id: -1), count: capacity)
+    self.slots = slots
+    let hash = hash
+    var scratch: [UInt8] = []
+    scratch.reserveCapacity(2 * index.longestPiece)
+    try merges.withUnsafePieces { merges in
+      try index.withUnsafeView { view in
+        var lastMerged: Int32 = -1
+        for number in 0..<merges.count {
+          let start = merges.start(of: number)
+          let length = merges.length(of: number)
+          func fail(_ reason: String) -> TokenizerError {
+            let text = String(decoding: UnsafeBufferPointer(start: start, count: length), as: UTF8.self)
+            return .malformedMerge(index: number, text, reason: reason)
+          }
+          // The space that separates is the first after the first byte, which may itself be a space.
+          var space = 1
+          while space < length, start[space] != 0x20 { space += 1 }
+          guard space + 1 < length else { throw fail("expected two pieces with a space between") }
+          let left = view.id(start, space)
+          let right = view.id(start + space + 1, length - space - 1)
+          guard left >= 0, right >= 0 else { throw fail("its parts are not in the vocabulary") }
+
+          scratch.removeAll(keepingCapacity: true)
+          scratch.append(contentsOf: UnsafeBufferPointer(start: start, count: space))
+          scratch.append(contentsOf: UnsafeBufferPointer(start: start + space + 1, count: length - space - 1))
+          let merged = scratch.withUnsafeBufferPointer { joined in
+            guard let base = joined.baseAddress else { return Int32(-1) }
+            // Most vocabularies list pieces in the order of their merges.
+            let next = Int(lastMerged) + 1
+            if next < view.pieces.count, view.pieces.matches(next, base, joined.count) { return Int32(next) }
+            return view.id(base, joined.count)
+          }
+          guard merged >= 0 else { throw fail("its result is not in the vocabulary") }
+          lastMerged = merged
+
+          let pair = UInt64(UInt32(bitPattern: left)) << 32 | UInt64(UInt32(bitPattern: right))
+          var slot = Int(truncatingIfNeeded: hash(pair)) & (capacity - 1)
+          while slots.start[slot].pair != Self.free, slots.start[slot].pair != pair { slot = (slot + 1) & (capacity - 1) }
+          if slots.start[slot].pair == pair { continue }  // said before, and then more urgently
+          slots.start[slot] = Slot(pair: pair, priority: UInt32(number), id: merged)
+        }
+      }
+    }
+  }
+
+  @inline(__always)
+  func merge(left: Int32, right: Int32, start: Int, length: Int) -> (priority: UInt32, id: Int32) {
+    guard left >= 0, right >= 0 else { return (noMerge, -1) }
+    let pair = UInt64(UInt32(bitPattern: left)) << 32 | UInt64(UInt32(bitPattern: right))
+    var slot = Int(truncatingIfNeeded: hash(pair)) & (slots.count - 1)
+    while true {
+      let entry = slots.start[slot]
+      if entry.pair == pair { return (entry.priority, entry.id) }
+      if entry.pair == Self.free { return (noMerge, -1) }
+      slot = (slot + 1) & (slots.count - 1)
+    }
+  }
+}
