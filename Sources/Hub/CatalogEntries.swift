@@ -46,7 +46,7 @@ extension Catalog {
     ])
 
   private static let miniLM = Entry(
-    name: "minilm:l6", aliases: ["minilm"],
+    name: "minilm",
     summary: "all-MiniLM-L6-v2: turns English sentences into vectors of 384 numbers, safetensors",
     license: "Apache-2.0",
     main: nil,
