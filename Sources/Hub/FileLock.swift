@@ -2,13 +2,13 @@
 import Foundation
 
 /// An advisory lock (`flock`) on a file, which ends with the process at the latest.
-final class FileLock: Sendable {
+package final class FileLock: Sendable {
   private let descriptor: Int32
 
   /// Takes the lock, or gives nil where someone else has it.
   ///
   /// The file is left in place afterwards: removing it would let two holders lock two files of one name.
-  init?(at url: URL) throws {
+  package init?(at url: URL) throws {
     try makeFolder(url.deletingLastPathComponent())
     let opened = open(url.path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
     guard opened >= 0 else { throw HubError.system(url.path, doing: "the lock cannot be made") }
@@ -33,7 +33,7 @@ final class FileLock: Sendable {
     }
   }
 
-  func release() {
+  package func release() {
     flock(descriptor, LOCK_UN)
     close(descriptor)
   }

@@ -71,7 +71,7 @@ struct ModelStore: Sendable {
     let partial = try PartialFile(at: file.appendingPathExtension("partial"), keeping: false)
     try partial.append(manifest.encoded())
     try partial.finish(as: file)
-    guard let model = model(manifest) else {
+    guard let model = model(try Manifest.read(file)) else {
       throw HubError.storage(path: modelFolder(manifest.name).path, reason: "files vanished while they were fetched")
     }
     return model
@@ -97,21 +97,25 @@ func fileSize(_ url: URL) -> Int64? {
   return Int64(status.st_size)
 }
 
+/// Makes a folder and those above it, as far as they are missing.
 func makeFolder(_ url: URL) throws {
-  do { try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true) } catch {
-    throw HubError.storage(path: url.path, reason: "the folder cannot be made: \(reason(of: error))")
+  if mkdir(url.path, 0o755) == 0 { return }
+  var code = errno
+  let parent = url.deletingLastPathComponent()
+  if code == ENOENT, parent.path != url.path {
+    try makeFolder(parent)
+    if mkdir(url.path, 0o755) == 0 { return }
+    code = errno
   }
+  var isFolder: ObjCBool = false
+  if code == EEXIST, FileManager.default.fileExists(atPath: url.path, isDirectory: &isFolder), isFolder.boolValue {
+    return
+  }
+  throw HubError.system(url.path, doing: "the folder cannot be made", code: code)
 }
 
 func removeTree(_ url: URL) throws {
   do { try FileManager.default.removeItem(at: url) } catch {
-    throw HubError.storage(path: url.path, reason: "cannot be removed: \(reason(of: error))")
+    throw HubError.storage(path: url.path, reason: "cannot be removed: \(error.localizedDescription)")
   }
-}
-
-/// The system's own words where Foundation wrapped them.
-private func reason(of error: any Error) -> String {
-  let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError ?? error as NSError
-  return underlying.domain == NSPOSIXErrorDomain
-    ? String(cString: strerror(Int32(truncatingIfNeeded: underlying.code))) : error.localizedDescription
 }

@@ -56,6 +56,7 @@ final class PartialFile: Sendable {
 
   /// Begins again with an empty file.
   func restart() throws {
+    guard count > 0 else { return }
     guard ftruncate(descriptor, 0) == 0, lseek(descriptor, 0, SEEK_SET) == 0 else {
       throw HubError.system(url.path, doing: "cannot be emptied")
     }

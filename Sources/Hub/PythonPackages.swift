@@ -134,6 +134,13 @@ private final class RunningProcess: Sendable {
   func start(program: String, _ continuation: CheckedContinuation<Int32, any Error>) {
     process.withLock { process in
       process.terminationHandler = { continuation.resume(returning: $0.terminationStatus) }
+      // Threads that carry tasks block signals on Linux, and a child inherits that: nothing but SIGKILL, not even
+      // Ctrl-C, would end it.
+      var none = sigset_t()
+      var usual = sigset_t()
+      sigemptyset(&none)
+      pthread_sigmask(SIG_SETMASK, &none, &usual)
+      defer { pthread_sigmask(SIG_SETMASK, &usual, nil) }
       do { try process.run() } catch {
         process.terminationHandler = nil
         continuation.resume(throwing: HubError.python("\(program) cannot be started: \(error.localizedDescription)"))

@@ -45,10 +45,10 @@ struct RepositoryListing: Sendable {
 }
 
 /// The files that make a model.
-struct FileChoice: Equatable {
+package struct FileChoice: Equatable {
   /// The file to open; nil for a folder.
-  let main: String?
-  let paths: [String]
+  package let main: String?
+  package let paths: [String]
 
   /// Quantizations from the most to the least welcome: small enough for an ordinary machine, good enough to use.
   static let preference = [
@@ -61,7 +61,7 @@ struct FileChoice: Equatable {
   /// - Parameter wanted: a path, the label of a quantization, or nil for the best by ``preference``.
   /// - Throws: ``HubError/ambiguousFile(repository:choices:)``, ``HubError/noUsableFile(repository:)`` or
   ///   ``HubError/fileNotFound(file:repository:revision:)``.
-  init(from paths: [String], wanted: String?, repository: String, revision: String) throws {
+  package init(from paths: [String], wanted: String?, repository: String, revision: String) throws {
     if let wanted, paths.contains(wanted) {
       self = FileChoice(wanted, with: paths)
       return
