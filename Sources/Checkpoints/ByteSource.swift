@@ -1,13 +1,6 @@
 // A tensor's bytes lie in a mapped file or in memory, and must outlive everyone who holds a pointer to them.
 import Tensors
 
-/// Bytes that stay at one address for as long as the object lives.
-public protocol ByteSource: AnyObject, Sendable {
-  var bytes: UnsafeRawBufferPointer { get }
-}
-
-extension MappedFile: ByteSource {}
-
 /// A copy of bytes in memory.
 final class OwnedBytes: ByteSource {
   private let address: UInt

@@ -40,6 +40,9 @@ public protocol Backend: AnyObject, Sendable {
   /// activation(gate) × up, element by element.
   func gate(_ gate: Tensor, _ up: Tensor, activation: Activation) -> Tensor
 
+  /// ln Σ exp(x) over the last axis: `[rows, columns]` → `[rows]`.
+  func logSumExp(_ x: Tensor) -> Tensor
+
   /// Rotary positions: x `[T, heads, width]`, turned by its token's position.
   func rotate(_ x: Tensor, positions: [Int32], by rotation: Rotation) -> Tensor
 

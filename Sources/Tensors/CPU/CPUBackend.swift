@@ -71,6 +71,18 @@ public final class CPUBackend: Backend {
     }
   }
 
+  public func logSumExp(_ x: Tensor) -> Tensor {
+    let columns = x.shape.columns, y = Tensor(shape: [x.shape.rows], backend: self)
+    let (source, out) = (x.pointer, y.pointer)
+    overRows(x.shape.rows, elementsPerRow: columns) { rows in
+      for row in rows {
+        var maximum: Float = 0
+        out[row] = kernels.log_sum_exp(source + row * columns, columns, &maximum)
+      }
+    }
+    return y
+  }
+
   public func rotate(_ x: Tensor, positions: [Int32], by rotation: Rotation) -> Tensor {
     let y = Tensor(shape: x.shape, backend: self)
     let heads = x.shape[1], width = x.shape[2], pairs = rotation.rotatedWidth / 2
