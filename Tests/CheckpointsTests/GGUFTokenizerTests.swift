@@ -81,4 +81,14 @@ import Tokenization
     #expect(try file.chatTemplateNames() == ["tool_use"])
     #expect(try self.file([]).chatTemplateNames() == [])
   }
+
+  @Test("Strings in one buffer are refused unless their offsets lie in it and never fall")
+  func packedStrings() {
+    let strings = PackedStrings(bytes: Array("말모이".utf8), offsets: [0, 3, 3, 9])
+    #expect(strings.map { strings in strings.indices.map(strings.string(at:)) } == ["말", "", "모이"])
+    #expect(PackedStrings(bytes: [], offsets: [0])?.isEmpty == true)
+    for offsets in [[], [0], [1, 9], [0, 10], [0, 4, 3, 9], [0, -1, 9]] {
+      #expect(PackedStrings(bytes: Array("말모이".utf8), offsets: offsets) == nil, "\(offsets)")
+    }
+  }
 }

@@ -16,6 +16,12 @@ struct TokenizerParityTests {
     struct Model: Decodable {
       let texts: [String: Text]
       let strings: [String]
+      let pieces: Pieces
+    }
+    struct Pieces: Decodable {
+      let count: Int
+      let bytes: String
+      let encoded: String
     }
     let texts: [String: String]
     let strings: String
@@ -42,7 +48,21 @@ struct TokenizerParityTests {
     #expect(Self.hash(ids) == expected.hash)
   }
 
-  @Test("Random strings give the tokens of llama.cpp, special tokens parsed in every other", arguments: TestModels.ggufNames)
+  @Test("Every token stands for the bytes that llama.cpp gives it, and these bytes give the same tokens",
+    arguments: TestModels.ggufNames)
+  func pieces(model: String) throws {
+    let expected = try #require(try References.stored().models[model]?.pieces)
+    let tokenizer = try Self.tokenizer(model)
+    #expect(tokenizer.vocabularyCount == expected.count)
+    let pieces = (0..<Int32(tokenizer.vocabularyCount)).map(tokenizer.bytes(of:))
+    #expect(Self.hash(pieces.joined()) == expected.bytes)
+    let ids = pieces.flatMap { piece in
+      piece.withUnsafeBufferPointer { tokenizer.encode(utf8: $0, addsBoundaryTokens: false) }
+    }
+    #expect(Self.hash(ids) == expected.encoded)
+  }
+
+  @Test("Random strings give the tokens of llama.cpp, special ones parsed in every other", arguments: TestModels.ggufNames)
   func strings(model: String) throws {
     let references = try References.stored()
     var random = SeededGenerator(state: 7)
@@ -99,7 +119,8 @@ struct TokenizerParityTests {
   ]
   static let snippets = [
     "'s", "'LL", "don't", "\r\n", "\n\n", "    ", "100,000", "3.14", "https://", "the ", " the", "<|im_start|>",
-    "<|im_end|>", "<|endoftext|>", "<start_of_turn>", "<end_of_turn>", "<eos>", "<0x41>", "▁", "Ġ", "말모이", "👩‍🌾", "def f(x):",
+    "<|im_end|>", "<|endoftext|>", "<start_of_turn>", "<end_of_turn>", "<eos>", "<0x41>", "▁", "Ġ", "말모이", "👩‍🌾",
+    "def f(x):",
   ]
 }
 
