@@ -62,7 +62,7 @@ struct TokenizerParityTests {
     #expect(Self.hash(ids) == expected.encoded)
   }
 
-  @Test("Random strings give the tokens of llama.cpp, special ones parsed in every other", arguments: TestModels.ggufNames)
+  @Test("Random strings give the tokens of llama.cpp, with and without special ones", arguments: TestModels.ggufNames)
   func strings(model: String) throws {
     let references = try References.stored()
     var random = SeededGenerator(state: 7)
@@ -78,7 +78,7 @@ struct TokenizerParityTests {
     }
   }
 
-  @Test("Decoding gives the books back", arguments: TestModels.ggufNames)
+  @Test("Decoding gives the text back", arguments: TestModels.ggufNames)
   func decodes(model: String) throws {
     let text = try String(contentsOf: fixtureURL("source.txt"), encoding: .utf8)
     let tokenizer = try Self.tokenizer(model)
