@@ -144,11 +144,24 @@ struct GGUFParser {
   /// Walks the strings once to check them and to learn their size, then copies them into one buffer.
   private mutating func strings(_ count: Int) throws(CheckpointError) -> PackedStrings {
     let start = offset
+    var offsets = [0]
+    offsets.reserveCapacity(count + 1)
     var total = 0
-    for _ in 0..<count { total += try string().count }
-    offset = start
-    var strings = PackedStrings(capacity: count, bytes: total)
-    for _ in 0..<count { strings.append(try string()) }
+    for _ in 0..<count {
+      total += try string().count
+      offsets.append(total)
+    }
+    let packed = [UInt8](unsafeUninitializedCapacity: total) { buffer, initialized in
+      var place = start
+      for (first, end) in zip(offsets, offsets.dropFirst()) {
+        place += MemoryLayout<UInt64>.size
+        UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[first..<end])
+          .copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[place..<(place + end - first)]))
+        place += end - first
+      }
+      initialized = total
+    }
+    guard let strings = PackedStrings(bytes: packed, offsets: offsets) else { throw error("its strings are damaged") }
     return strings
   }
 

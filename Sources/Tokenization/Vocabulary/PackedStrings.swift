@@ -19,6 +19,15 @@ public struct PackedStrings: Sendable, RandomAccessCollection {
     offsets.reserveCapacity(count + 1)
   }
 
+  /// Strings that lie in one buffer already.
+  /// - Returns: nil unless the offsets begin at 0, never fall, and end at the buffer's end
+  public init?(bytes: [UInt8], offsets: [Int]) {
+    guard offsets.first == 0, offsets.last == bytes.count else { return nil }
+    for index in offsets.indices.dropFirst() where offsets[index] < offsets[index - 1] { return nil }
+    self.bytes = bytes
+    self.offsets = offsets
+  }
+
   public init(_ strings: some Sequence<String>) {
     self.init()
     for string in strings { append(string.utf8) }

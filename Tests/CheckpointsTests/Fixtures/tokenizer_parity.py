@@ -1,4 +1,4 @@
-"""Writes tokenizer-parity.json: what llama.cpp makes of long texts and of 10,000 random strings.
+"""Writes tokenizer-parity.json: what llama.cpp makes of long texts, random strings and every token.
 
     python tokenizer_parity.py FOLDER
 
@@ -6,11 +6,12 @@ FOLDER holds the models and texts named below. Needs llama-cpp-python. Texts and
 64-bit FNV-1a hashes (ids as little-endian 32-bit numbers), so that whole books fit into a small file.
 """
 import array
+import ctypes
 import json
 import pathlib
 import sys
 
-from llama_cpp import Llama
+from llama_cpp import Llama, llama_model_get_vocab, llama_token_to_piece
 
 MODELS = ["SmolLM2-135M-Instruct.Q4_1.gguf", "gemma-3-270m-q4_k_m.gguf"]
 TEXTS = ["kjv.txt", "faq-ko.txt", "source.txt"]
@@ -76,6 +77,13 @@ for model in MODELS:
     for name, text in texts.items():
         ids = llama.tokenize(text, add_bos=True, special=False)
         entry["texts"][name] = {"count": len(ids), "hash": fnv(array.array("i", ids).tobytes())}
+    buffer, pieces, ids = ctypes.create_string_buffer(1024), [], []
+    vocabulary = llama_model_get_vocab(llama.model)
+    for token in range(llama.n_vocab()):
+        count = llama_token_to_piece(vocabulary, token, buffer, len(buffer), 0, True)
+        pieces.append(buffer.raw[:count])
+        ids += llama.tokenize(pieces[-1], add_bos=False, special=False)
+    entry["pieces"] = {"count": len(pieces), "bytes": fnv(b"".join(pieces)), "encoded": fnv(array.array("i", ids).tobytes())}
     # One hash for each hundred; every other string has its special tokens parsed.
     for start in range(0, len(strings), 100):
         ids = []
