@@ -110,10 +110,10 @@ final class Download: Sendable {
       throw PassingFailure(
         error: .malformedResponse(url: response.url?.absoluteString ?? "", reason: "no such range"), pause: .zero)
     }
-    let size = state.withLock { $0.size }
-    if let size, partial.count < size {
-      throw PassingFailure(error: .sizeMismatch(file: file.path, expected: size, actual: partial.count))
-    }
+    guard let size = state.withLock({ $0.size }), size != partial.count else { return }
+    let error = HubError.sizeMismatch(file: file.path, expected: size, actual: partial.count)
+    if partial.count < size { throw PassingFailure(error: error) }
+    throw error
   }
 
   /// Verifies the file and gives it its name.

@@ -97,14 +97,14 @@ final class HTTPClient: Sendable {
   private func send(
     _ request: URLRequest, onHead: @escaping HeadHandler, onBody: @escaping BodyHandler
   ) async throws -> HTTPURLResponse {
+    let task = session.dataTask(with: request)
     let watch = Task { [exchange, responseTimeout] in
       try await Task.sleep(for: responseTimeout)
-      exchange.giveUpUnlessAnswered(after: responseTimeout)
+      exchange.giveUpUnlessAnswered(task, after: responseTimeout)
     }
     defer { watch.cancel() }
     return try await withTaskCancellationHandler {
       try await withCheckedThrowingContinuation { continuation in
-        let task = session.dataTask(with: request)
         exchange.begin(Exchange.Transfer(task: task, onHead: onHead, onBody: onBody, continuation: continuation))
         task.resume()
         if Task.isCancelled { exchange.abort(CancellationError()) }
@@ -151,8 +151,8 @@ private final class Exchange: NSObject, URLSessionDataDelegate {
     DispatchQueue.global().async { task.cancel() }
   }
 
-  func giveUpUnlessAnswered(after timeout: Duration) {
-    if transfer.withLock({ $0 != nil && $0?.response == nil }) {
+  func giveUpUnlessAnswered(_ task: URLSessionDataTask, after timeout: Duration) {
+    if transfer.withLock({ $0?.task === task && $0?.response == nil }) {
       abort(HTTPClient.Failure.unreachable("no answer within \(timeout)"))
     }
   }

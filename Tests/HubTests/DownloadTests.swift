@@ -161,6 +161,17 @@ import Testing
     }
   }
 
+  @Test(arguments: ["bytes 7-9/300000", "bytes", "", "bytes 0-9/99999999999999999999", "lines 0-9/300000"])
+  func `A part that is not the one asked for is refused`(range: String) async throws {
+    remote.fail("m.Q4_0.gguf", .status(206, headers: ["Content-Range": range]))
+    await #expect {
+      try await hub().pull(reference)
+    } throws: {
+      guard case HubError.malformedResponse = $0 else { return false }
+      return true
+    }
+  }
+
   @Test func `Denied access tells what to do`() async throws {
     remote.require(token: "hf_secret")
     await #expect {

@@ -62,7 +62,9 @@ final class FakeHub: Sendable {
   func require(token: String) { state.value.withLock { $0.requiredToken = token } }
 
   /// The requests for a file, in order.
-  func requests(for name: String) -> [LocalHTTPServer.Request] { server.requests.filter { $0.path.hasSuffix("/" + name) } }
+  func requests(for name: String) -> [LocalHTTPServer.Request] {
+    server.requests.filter { $0.path.hasSuffix("/" + name) }
+  }
 
   private static func answer(
     _ request: LocalHTTPServer.Request, repository: String, commit: String, state: inout State
@@ -72,7 +74,8 @@ final class FakeHub: Sendable {
     }
     let path = request.path.removingPercentEncoding ?? request.path
     if path.hasPrefix("/api/models/") {
-      let isKnown = path == "/api/models/\(repository)?blobs=true" || path.hasPrefix("/api/models/\(repository)/revision/")
+      let known = "/api/models/\(repository)"
+      let isKnown = path == known + "?blobs=true" || path.hasPrefix(known + "/revision/")
       if case .status(let status, let headers) = state.faults["api"]?.first {
         state.faults["api"]?.removeFirst()
         return .init(status: status, headers: headers)
@@ -179,7 +182,8 @@ func tinyCatalog(_ data: Data, sha256 digest: String? = nil, places: [Catalog.Pl
   let file = Catalog.File(path: "tiny.gguf", size: Int64(data.count), sha256: digest ?? sha256(data))
   return Catalog(
     entries: [
-      .init(name: "tiny", summary: "a model for tests", license: "MIT", main: "tiny.gguf", files: [file], places: places)
+      .init(
+        name: "tiny", summary: "a model for tests", license: "MIT", main: "tiny.gguf", files: [file], places: places)
     ], defaultName: "tiny")
 }
 

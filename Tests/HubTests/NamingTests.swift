@@ -159,7 +159,8 @@ import Testing
       "1_Pooling/config.json", "onnx/model.onnx", "pytorch_model.bin", "openvino/x/config.json",
     ])
     #expect(choice.main == nil)
-    #expect(choice.paths == ["1_Pooling/config.json", "config.json", "model.safetensors", "tokenizer.json", "vocab.txt"])
+    #expect(
+      choice.paths == ["1_Pooling/config.json", "config.json", "model.safetensors", "tokenizer.json", "vocab.txt"])
   }
 }
 

@@ -139,9 +139,10 @@ import Testing
     for (path, data) in files { _ = try folder.write(data, to: "source/\(name)/\(name)/\(path)") }
     let notes = "source/\(name)/\(name)-1.0.dist-info"
     _ = try folder.write(Data("Metadata-Version: 2.1\nName: \(name)\nVersion: 1.0\n".utf8), to: "\(notes)/METADATA")
-    _ = try folder.write(
-      Data("Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n".utf8), to: "\(notes)/WHEEL")
-    let names = files.keys.map { "\(name)/\($0)" } + ["METADATA", "WHEEL", "RECORD"].map { "\(name)-1.0.dist-info/\($0)" }
+    let form = "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    _ = try folder.write(Data(form.utf8), to: "\(notes)/WHEEL")
+    let names =
+      files.keys.map { "\(name)/\($0)" } + ["METADATA", "WHEEL", "RECORD"].map { "\(name)-1.0.dist-info/\($0)" }
     _ = try folder.write(Data(names.map { "\($0),,\n" }.joined().utf8), to: "\(notes)/RECORD")
     try FileManager.default.createDirectory(at: folder.file("wheels"), withIntermediateDirectories: true)
     let zip = Process()
