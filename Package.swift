@@ -29,8 +29,13 @@ let package = Package(
     .target(name: "Models", dependencies: ["Layers", "Checkpoints"]),
     .target(name: "Generation", dependencies: ["Models", "Tokenization", "ChatTemplates"]),
     .target(name: "Hub", dependencies: [crypto]),
-    .target(name: "Malmoi", dependencies: ["Generation", "Hub"]),
-    .executableTarget(name: "MalmoiCommand", dependencies: ["Malmoi", argumentParser]),
+    .target(
+      name: "Malmoi",
+      dependencies: ["ChatTemplates", "Checkpoints", "Generation", "Hub", "Models", "Tensors", "Tokenization"]),
+    .executableTarget(name: "MalmoiCommand", 
+      dependencies: [
+        "Checkpoints", "Generation", "Layers", "Malmoi", "Models", "Tensors", "Tokenization", argumentParser,
+      ]),
 
     .target(name: "TestSupport", dependencies: ["Hub"], path: "Tests/TestSupport"),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"]),

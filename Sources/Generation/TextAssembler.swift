@@ -2,7 +2,7 @@
 import Tokenization
 
 /// Turns a sequence's tokens into text and notices stop strings, also those that span tokens.
-package struct TextAssembler {
+package struct TextAssembler: Sendable {
   private var decoder: StreamingDecoder
   private let stops: [[UInt8]]
   private var held: [UInt8] = []

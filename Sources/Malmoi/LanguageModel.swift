@@ -44,11 +44,12 @@ public final class LanguageModel: Sendable {
   /// - Throws: `CheckpointError`, `TokenizerError` or `TemplateError`, each naming what is wrong with the file.
   public init(path: String, name: String? = nil, options: Options = Options()) throws {
     self.name = name ?? path
-    file = try GGUFFile(path: path)
+    let file = try GGUFFile(path: path)
+    self.file = file
     // The tokenizer and the weights need nothing of each other.
     let made = Box<Result<Tokenizer, any Error>>()
     let ready = DispatchGroup()
-    DispatchQueue.global().async(group: ready) { [file] in
+    DispatchQueue.global().async(group: ready) {
       made.value = Result { try Tokenizer(file.tokenizerVocabulary()) }
     }
     let decoder = Result {

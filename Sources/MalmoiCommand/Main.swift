@@ -1,0 +1,51 @@
+// The command's root: which subcommands there are, and what exit statuses mean.
+import ArgumentParser
+import Foundation
+
+struct MalmoiCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "malmoi",
+    abstract: "A complete large-language-model system.",
+    discussion: """
+      MODEL is a name of the catalog (smollm2, gemma3:270m), hf:owner/repository[:file], or the path of a GGUF file. \
+      Answers go to standard output; progress, statistics and errors to standard error. \
+      Exit status: 0, 1 (failed), 2 (used wrongly), 130 (interrupted).
+      """,
+    version: "0.1.0",
+    subcommands: [
+      RunCommand.self, PullCommand.self, ListCommand.self, ShowCommand.self, RemoveCommand.self,
+      TokenizeCommand.self, ScoreCommand.self, PerplexityCommand.self, BenchCommand.self,
+    ])
+}
+
+@main
+enum Main {
+  static func main() async {
+    // What was begun stays as it is: downloads resume, and nothing else writes.
+    signal(SIGINT) { _ in _exit(130) }
+    do {
+      var command = try MalmoiCommand.parseAsRoot()
+      if var asynchronous = command as? any AsyncParsableCommand {
+        try await asynchronous.run()
+      } else {
+        try command.run()
+      }
+    } catch {
+      exit(status(of: error))
+    }
+  }
+
+  /// Says what went wrong, and what that means for whoever called.
+  private static func status(of error: any Error) -> Int32 {
+    if error is CancellationError { return 130 }
+    let code = MalmoiCommand.exitCode(for: error)
+    if code == .success || code == .validationFailure {
+      let message = MalmoiCommand.fullMessage(for: error)
+      if !message.isEmpty { code == .success ? Output.line(message) : Output.note(message) }
+      return code == .success ? 0 : 2
+    }
+    if let code = error as? ExitCode { return code.rawValue }
+    Output.note("malmoi: \(error)")
+    return 1
+  }
+}
