@@ -121,6 +121,15 @@ public final class Tokenizer: Sendable {
     }
   }
 
+  /// The token ids of text as bytes; see `encode(utf8:specialTokens:addsBoundaryTokens:)` on a buffer.
+  public func encode(
+    utf8 bytes: [UInt8], specialTokens: SpecialTokenParsing = .none, addsBoundaryTokens: Bool = true
+  ) -> [Int32] {
+    bytes.withUnsafeBufferPointer {
+      encode(utf8: $0, specialTokens: specialTokens, addsBoundaryTokens: addsBoundaryTokens)
+    }
+  }
+
   /// The token ids of text as bytes. Bytes that are not UTF-8 are treated as llama.cpp treats them: SentencePiece keeps
   /// each as its byte token; a byte-level tokenizer reads surrogates and overlong forms as the code points they spell
   /// and every other such byte as U+FFFD.

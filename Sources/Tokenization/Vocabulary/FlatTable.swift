@@ -30,8 +30,9 @@ struct ByteHash: Sendable {
 
   @inline(__always)
   private static func fold(_ a: UInt64, _ b: UInt64) -> UInt64 {
-    let product = a.multipliedFullWidth(by: b)
-    return product.high ^ product.low
+    // Not `multipliedFullWidth`, which is a call into the library for every word.
+    let product = UInt128(truncatingIfNeeded: a) &* UInt128(truncatingIfNeeded: b)
+    return UInt64(truncatingIfNeeded: product >> 64) ^ UInt64(truncatingIfNeeded: product)
   }
 
   @inline(__always)
