@@ -24,6 +24,8 @@ public final class Tokenizer: Sendable {
 
   let index: PieceIndex
   private let specials: SpecialTokens
+  private let swallowsSpaceBefore: Set<Int32>
+  private let swallowsSpaceAfter: Set<Int32>
   private let encoder: Encoder
   private let scratch = ScratchPool()
 
@@ -86,6 +88,8 @@ public final class Tokenizer: Sendable {
 
     model = vocabulary.model
     specials = try SpecialTokens(pieces: vocabulary.pieces, kinds: kinds)
+    swallowsSpaceBefore = Set(vocabulary.swallowsSpaceBefore)
+    swallowsSpaceAfter = Set(vocabulary.swallowsSpaceAfter)
     self.kinds = kinds
     self.endOfGeneration = endOfGeneration
     self.index = index
@@ -144,7 +148,10 @@ public final class Tokenizer: Sendable {
       var isAfterSpecial = true
       while position < bytes.count {
         let match = specials.next(in: bytes, from: position, parsing: allowed)
-        let end = match?.start ?? bytes.count
+        var end = match?.start ?? bytes.count
+        if let match, swallowsSpaceBefore.contains(match.id) {
+          while end > position, isASCIISpace(bytes[end - 1]) { end -= 1 }
+        }
         if end > position {
           encodePlain(
             UnsafeBufferPointer(rebasing: bytes[position..<end]), isAfterSpecial: isAfterSpecial, scratch, into: &output)
@@ -154,6 +161,9 @@ public final class Tokenizer: Sendable {
         output.append(match.id)
         isAfterSpecial = true
         position = match.end
+        if swallowsSpaceAfter.contains(match.id) {
+          while position < bytes.count, isASCIISpace(bytes[position]) { position += 1 }
+        }
       }
       if addsBoundaryTokens, addsEndOfSequence, let id = endOfSequence { output.append(id) }
       return output.tokens
@@ -174,3 +184,5 @@ public final class Tokenizer: Sendable {
     }
   }
 }
+
+private func isASCIISpace(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0D).contains(byte) }
