@@ -154,7 +154,8 @@ public final class Tokenizer: Sendable {
         }
         if end > position {
           encodePlain(
-            UnsafeBufferPointer(rebasing: bytes[position..<end]), isAfterSpecial: isAfterSpecial, scratch, into: &output)
+            UnsafeBufferPointer(rebasing: bytes[position..<end]), isAfterSpecial: isAfterSpecial, scratch, into: &output
+          )
           isAfterSpecial = false
         }
         guard let match else { break }

@@ -18,7 +18,10 @@ import Tokenization
     ("Korean without spaces", { count in Array(repeating: Array("말모이글".utf8), count: count / 12).flatMap { $0 } }),
     ("random letters", { random($0, 0x61..<0x7B) }),
     ("random bytes", { random($0, 0..<256) }),
-    ("openings of special tokens", { count in Array(repeating: Array("<|im_st".utf8), count: count / 7).flatMap { $0 } }),
+    (
+      "openings of special tokens",
+      { count in Array(repeating: Array("<|im_st".utf8), count: count / 7).flatMap { $0 } }
+    ),
   ]
 
   static let kinds: [(TokenizerModel, [String])] = [

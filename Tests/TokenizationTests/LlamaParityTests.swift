@@ -58,7 +58,9 @@ private struct Reference: Decodable {
     var differing: [String] = []
     for (number, line) in lines.enumerated() {
       let expected = String(hashes[8 * number..<8 * number + 8])
-      if shortHash(tokenizer.encode(line, specialTokens: parsing)) != expected { differing.append("\(number): \(line)") }
+      if shortHash(tokenizer.encode(line, specialTokens: parsing)) != expected {
+        differing.append("\(number): \(line)")
+      }
     }
     #expect(randomCount == 600)
     #expect(differing.isEmpty, "\(differing.count) lines differ, first \(differing.first ?? "")")

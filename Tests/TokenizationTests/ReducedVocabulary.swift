@@ -25,7 +25,9 @@ private struct VocabularyFile {
     return strings
   }
 
-  mutating func kinds(_ count: Int) -> [TokenKind] { (0..<count).compactMap { _ in TokenKind(rawValue: UInt8(integer(1))) } }
+  mutating func kinds(_ count: Int) -> [TokenKind] {
+    (0..<count).compactMap { _ in TokenKind(rawValue: UInt8(integer(1))) }
+  }
 
   mutating func scores() -> [Float] {
     var scores: [Float] = []

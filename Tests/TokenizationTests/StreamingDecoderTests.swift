@@ -29,7 +29,9 @@ import Tokenization
   @Test func everyByteOfEveryCharacterMayComeAlone() throws {
     let tokenizer = try Tokenizer(handmadeSentencePiece(["▁"]))
     for text in Self.texts {
-      let ids = Array(text.utf8).compactMap { tokenizer.id(ofPiece: "<0x" + ($0 < 16 ? "0" : "") + String($0, radix: 16, uppercase: true) + ">") }
+      let ids = Array(text.utf8).compactMap {
+        tokenizer.id(ofPiece: "<0x" + ($0 < 16 ? "0" : "") + String($0, radix: 16, uppercase: true) + ">")
+      }
       #expect(ids.count == text.utf8.count)
       var decoder = StreamingDecoder(tokenizer, continuesText: true)
       var seen = ""

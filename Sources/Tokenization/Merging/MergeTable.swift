@@ -53,7 +53,9 @@ struct MergeTable: MergeRule, Sendable {
 
           let pair = UInt64(UInt32(bitPattern: left)) << 32 | UInt64(UInt32(bitPattern: right))
           var slot = Int(truncatingIfNeeded: hash(pair)) & (capacity - 1)
-          while slots.start[slot].pair != Self.free, slots.start[slot].pair != pair { slot = (slot + 1) & (capacity - 1) }
+          while slots.start[slot].pair != Self.free, slots.start[slot].pair != pair {
+            slot = (slot + 1) & (capacity - 1)
+          }
           if slots.start[slot].pair == pair { continue }  // said before, and then more urgently
           slots.start[slot] = Slot(pair: pair, priority: UInt32(truncatingIfNeeded: number), id: merged)
         }
