@@ -14,10 +14,10 @@ final class FlatTable<Element: BitwiseCopyable>: @unchecked Sendable {
   deinit { start.deallocate() }
 }
 
-/// The smallest power of two that keeps an open-addressing table of `count` entries at most half full.
+/// The smallest power of two that keeps an open-addressing table of `count` entries at most two thirds full.
 func tableCapacity(for count: Int) -> Int {
   var capacity = 16
-  while capacity < 2 * count { capacity *= 2 }
+  while capacity / 3 * 2 < count { capacity *= 2 }
   return capacity
 }
 
