@@ -24,6 +24,8 @@ public final class Tokenizer: Sendable {
 
   let index: PieceIndex
   private let specials: SpecialTokens
+  private let swallowsSpaceBefore: Set<Int32>
+  private let swallowsSpaceAfter: Set<Int32>
   private let encoder: Encoder
   private let scratch = ScratchPool()
 
@@ -86,6 +88,8 @@ public final class Tokenizer: Sendable {
 
     model = vocabulary.model
     specials = try SpecialTokens(pieces: vocabulary.pieces, kinds: kinds)
+    swallowsSpaceBefore = Set(vocabulary.swallowsSpaceBefore)
+    swallowsSpaceAfter = Set(vocabulary.swallowsSpaceAfter)
     self.kinds = kinds
     self.endOfGeneration = endOfGeneration
     self.index = index
@@ -121,6 +125,15 @@ public final class Tokenizer: Sendable {
     }
   }
 
+  /// The token ids of text as bytes; see `encode(utf8:specialTokens:addsBoundaryTokens:)` on a buffer.
+  public func encode(
+    utf8 bytes: [UInt8], specialTokens: SpecialTokenParsing = .none, addsBoundaryTokens: Bool = true
+  ) -> [Int32] {
+    bytes.withUnsafeBufferPointer {
+      encode(utf8: $0, specialTokens: specialTokens, addsBoundaryTokens: addsBoundaryTokens)
+    }
+  }
+
   /// The token ids of text as bytes. Bytes that are not UTF-8 are treated as llama.cpp treats them: SentencePiece keeps
   /// each as its byte token; a byte-level tokenizer reads surrogates and overlong forms as the code points they spell
   /// and every other such byte as U+FFFD.
@@ -135,16 +148,23 @@ public final class Tokenizer: Sendable {
       var isAfterSpecial = true
       while position < bytes.count {
         let match = specials.next(in: bytes, from: position, parsing: allowed)
-        let end = match?.start ?? bytes.count
+        var end = match?.start ?? bytes.count
+        if let match, swallowsSpaceBefore.contains(match.id) {
+          while end > position, isASCIISpace(bytes[end - 1]) { end -= 1 }
+        }
         if end > position {
           encodePlain(
-            UnsafeBufferPointer(rebasing: bytes[position..<end]), isAfterSpecial: isAfterSpecial, scratch, into: &output)
+            UnsafeBufferPointer(rebasing: bytes[position..<end]), isAfterSpecial: isAfterSpecial, scratch, into: &output
+          )
           isAfterSpecial = false
         }
         guard let match else { break }
         output.append(match.id)
         isAfterSpecial = true
         position = match.end
+        if swallowsSpaceAfter.contains(match.id) {
+          while position < bytes.count, isASCIISpace(bytes[position]) { position += 1 }
+        }
       }
       if addsBoundaryTokens, addsEndOfSequence, let id = endOfSequence { output.append(id) }
       return output.tokens
@@ -165,3 +185,5 @@ public final class Tokenizer: Sendable {
     }
   }
 }
+
+private func isASCIISpace(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0D).contains(byte) }

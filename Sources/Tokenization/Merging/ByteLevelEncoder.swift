@@ -35,7 +35,7 @@ struct ByteLevelEncoder: Sendable {
           if cache.append(key, to: &output) { return }
           let before = output.count
           encodeWord(word, length, view, scratch, into: &output)
-          cache.remember(key, output.tokens(from: before)[...])
+          cache.remember(key, output, from: before)
         }
       }
     }
@@ -54,7 +54,7 @@ struct ByteLevelEncoder: Sendable {
       let partEnd = min(length, at + SymbolMerger.symbolLimit)
       scratch.merger.removeAll()
       while at < partEnd {
-        scratch.merger.append(id: byteTokens.start[Int(word[at])], start: at, length: 1)
+        scratch.merger.append(id: byteTokens.start[Int(word[at])], length: 1)
         at += 1
       }
       scratch.merger.merge(by: merges) { id, _, _ in

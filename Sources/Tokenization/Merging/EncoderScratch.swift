@@ -8,7 +8,7 @@ final class EncoderScratch: @unchecked Sendable {
   var bytes: [UInt8] = []
 
   /// Whether an unusually long text has left this too large to keep.
-  var isOvergrown: Bool { merger.footprint + bytes.capacity > 8 << 20 }
+  var isOvergrown: Bool { merger.footprint + bytes.capacity > 2 << 20 }
 }
 
 /// Idle scratch memory of one tokenizer.

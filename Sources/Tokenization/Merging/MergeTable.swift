@@ -38,24 +38,26 @@ struct MergeTable: MergeRule, Sendable {
           let right = view.id(start + space + 1, length - space - 1)
           guard left >= 0, right >= 0 else { throw fail("its parts are not in the vocabulary") }
 
-          scratch.removeAll(keepingCapacity: true)
-          scratch.append(contentsOf: UnsafeBufferPointer(start: start, count: space))
-          scratch.append(contentsOf: UnsafeBufferPointer(start: start + space + 1, count: length - space - 1))
-          let merged = scratch.withUnsafeBufferPointer { joined in
-            guard let base = joined.baseAddress else { return Int32(-1) }
-            // Most vocabularies list pieces in the order of their merges.
-            let next = Int(lastMerged) + 1
-            if next < view.pieces.count, view.pieces.matches(next, base, joined.count) { return Int32(next) }
-            return view.id(base, joined.count)
+          // Most vocabularies list pieces in the order of their merges.
+          var merged = lastMerged + 1
+          if !view.pieces.matches(Int(merged), start, space, start + space + 1, length - space - 1) {
+            scratch.removeAll(keepingCapacity: true)
+            scratch.append(contentsOf: UnsafeBufferPointer(start: start, count: space))
+            scratch.append(contentsOf: UnsafeBufferPointer(start: start + space + 1, count: length - space - 1))
+            merged = scratch.withUnsafeBufferPointer { joined in
+              joined.baseAddress.map { view.id($0, joined.count) } ?? -1
+            }
           }
           guard merged >= 0 else { throw fail("its result is not in the vocabulary") }
           lastMerged = merged
 
           let pair = UInt64(UInt32(bitPattern: left)) << 32 | UInt64(UInt32(bitPattern: right))
           var slot = Int(truncatingIfNeeded: hash(pair)) & (capacity - 1)
-          while slots.start[slot].pair != Self.free, slots.start[slot].pair != pair { slot = (slot + 1) & (capacity - 1) }
+          while slots.start[slot].pair != Self.free, slots.start[slot].pair != pair {
+            slot = (slot + 1) & (capacity - 1)
+          }
           if slots.start[slot].pair == pair { continue }  // said before, and then more urgently
-          slots.start[slot] = Slot(pair: pair, priority: UInt32(number), id: merged)
+          slots.start[slot] = Slot(pair: pair, priority: UInt32(truncatingIfNeeded: number), id: merged)
         }
       }
     }

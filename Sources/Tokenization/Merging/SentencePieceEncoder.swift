@@ -81,7 +81,7 @@ struct SentencePieceEncoder: Sendable {
           if !cache.append(key, to: &output) {
             let before = output.count
             encodePart(base + start, length, view, scratch, into: &output)
-            cache.remember(key, output.tokens(from: before)[...])
+            cache.remember(key, output, from: before)
           }
         } else {
           encodePart(base + start, length, view, scratch, into: &output)
@@ -128,18 +128,19 @@ struct SentencePieceEncoder: Sendable {
     }
     scratch.bytes.withUnsafeBufferPointer { bytes in
       guard let text = bytes.baseAddress else { return }
-      let rule = Rule(text: text, view: view, priorities: UnsafePointer(priorities.start))
       var at = 0
       while at < bytes.count {
+        let base = text + at
         scratch.merger.removeAll()
         while at < bytes.count, scratch.merger.count < SymbolMerger.symbolLimit {
           let size = min(utf8Length(lead: text[at]), bytes.count - at)
-          scratch.merger.append(id: view.id(text + at, size), start: at, length: size)
+          scratch.merger.append(id: view.id(text + at, size), length: size)
           at += size
         }
+        let rule = Rule(text: base, view: view, priorities: UnsafePointer(priorities.start))
         scratch.merger.merge(by: rule) { id, start, length in
           if id >= 0 { return output.append(id) }
-          for byte in start..<start + length { output.append(byteTokens.start[Int(text[byte])]) }
+          for byte in start..<start + length { output.append(byteTokens.start[Int(base[byte])]) }
         }
       }
     }
@@ -156,10 +157,11 @@ enum ByteToken {
 
   /// The byte that `spelling` stands for.
   static func byte(_ spelling: ArraySlice<UInt8>) -> UInt8? {
-    let bytes = Array(spelling)
-    guard bytes.count == 6, bytes.starts(with: "<0x".utf8), bytes[5] == UInt8(ascii: ">") else { return nil }
-    guard let high = Character(UnicodeScalar(bytes[3])).hexDigitValue else { return nil }
-    guard let low = Character(UnicodeScalar(bytes[4])).hexDigitValue else { return nil }
-    return UInt8(high << 4 | low)
+    let start = spelling.startIndex
+    guard spelling.count == 6, spelling.starts(with: "<0x".utf8), spelling[start + 5] == UInt8(ascii: ">"),
+      let high = Character(UnicodeScalar(spelling[start + 3])).hexDigitValue,
+      let low = Character(UnicodeScalar(spelling[start + 4])).hexDigitValue
+    else { return nil }
+    return UInt8(truncatingIfNeeded: high << 4 | low)
   }
 }

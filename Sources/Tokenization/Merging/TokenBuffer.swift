@@ -13,10 +13,14 @@ struct TokenBuffer: ~Copyable {
 
   deinit { start.deallocate() }
 
-  var tokens: [Int32] { tokens(from: 0) }
+  var tokens: [Int32] { Array(UnsafeBufferPointer(start: start, count: count)) }
 
-  func tokens(from position: Int) -> [Int32] {
-    Array(UnsafeBufferPointer(start: start + position, count: count - position))
+  /// The tokens from `position` on, which must be at most four.
+  @inline(__always)
+  func four(from position: Int) -> SIMD4<Int32> {
+    var tokens = SIMD4<Int32>(repeating: 0)
+    for index in position..<count { tokens[index - position] = start[index] }
+    return tokens
   }
 
   @inline(__always)

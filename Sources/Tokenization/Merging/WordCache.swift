@@ -1,7 +1,7 @@
 // Text repeats its words; a word seen before costs one probe instead of a merge.
 
-/// A bounded, direct-mapped memory of words of up to 15 bytes that became up to four tokens. A newcomer displaces
-/// whatever lies where it belongs. Not thread-safe.
+/// A bounded memory of words of up to 15 bytes that became up to four tokens. Each has two places where it may lie, of
+/// which a newcomer takes the one used less recently. Not thread-safe.
 final class WordCache {
   static let longestWord = 15
   static let mostTokens = 4
@@ -17,10 +17,10 @@ final class WordCache {
     var tokens: SIMD4<Int32>
   }
 
-  private static let slotBits: UInt64 = 15
+  private static let setBits: UInt64 = 14
   private static let countMask: UInt64 = 0xF0 << 56
   private let entries = FlatTable(
-    repeating: Entry(key: Key(low: 0, high: 0), tokens: .zero), count: 1 << Int(slotBits))
+    repeating: Entry(key: Key(low: 0, high: 0), tokens: .zero), count: 2 << Int(setBits))
 
   /// The key of the `length` bytes at `start`, of which `readable` may be read; `length` must be in 1...15.
   @inline(__always)
@@ -44,27 +44,39 @@ final class WordCache {
   }
 
   @inline(__always)
-  private static func slot(_ key: Key) -> Int {
-    let mixed = (key.low ^ key.high &* 0x9E37_79B9_7F4A_7C15).multipliedFullWidth(by: 0xD6E8_FEB8_6659_FD93)
-    return Int(truncatingIfNeeded: (mixed.high ^ mixed.low) >> (64 - slotBits))
+  private static func firstSlot(_ key: Key) -> Int {
+    var mixed = (key.low ^ key.high &* 0x9E37_79B9_7F4A_7C15) &* 0xD6E8_FEB8_6659_FD93
+    mixed = (mixed ^ mixed >> 32) &* 0xD6E8_FEB8_6659_FD93
+    return Int(truncatingIfNeeded: mixed >> (64 - setBits)) * 2
   }
 
   /// Appends the tokens of the word with `key` if they are remembered.
   @inline(__always)
   func append(_ key: Key, to output: inout TokenBuffer) -> Bool {
-    let entry = entries.start + Self.slot(key)
-    let stored = entry.pointee.key
-    guard stored.low == key.low, stored.high & ~Self.countMask == key.high else { return false }
-    output.append(entry.pointee.tokens, count: Int(truncatingIfNeeded: stored.high >> 60))
+    let entry = entries.start + Self.firstSlot(key)
+    if Self.matches(entry.pointee.key, key) {
+      output.append(entry.pointee.tokens, count: Int(truncatingIfNeeded: entry.pointee.key.high >> 60))
+      return true
+    }
+    guard Self.matches(entry[1].key, key) else { return false }
+    swap(&entry[0], &entry[1])
+    output.append(entry.pointee.tokens, count: Int(truncatingIfNeeded: entry.pointee.key.high >> 60))
     return true
   }
 
-  /// Remembers that the word with `key` became `tokens`, if they are few enough.
-  func remember(_ key: Key, _ tokens: ArraySlice<Int32>) {
-    guard tokens.count <= Self.mostTokens else { return }
-    var packed = SIMD4<Int32>(repeating: 0)
-    for (index, token) in tokens.enumerated() { packed[index] = token }
-    let high = key.high | UInt64(tokens.count) << 60
-    entries.start[Self.slot(key)] = Entry(key: Key(low: key.low, high: high), tokens: packed)
+  @inline(__always)
+  private static func matches(_ stored: Key, _ key: Key) -> Bool {
+    stored.low == key.low && stored.high & ~countMask == key.high
+  }
+
+  /// Remembers that the word with `key` became the tokens of `output` from `position` on, if they are few enough.
+  @inline(__always)
+  func remember(_ key: Key, _ output: borrowing TokenBuffer, from position: Int) {
+    let count = output.count - position
+    guard count <= Self.mostTokens else { return }
+    let high = key.high | UInt64(count) << 60
+    let entry = entries.start + Self.firstSlot(key)
+    entry[1] = entry[0]
+    entry[0] = Entry(key: Key(low: key.low, high: high), tokens: output.four(from: position))
   }
 }

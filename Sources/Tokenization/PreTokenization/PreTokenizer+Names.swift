@@ -29,7 +29,9 @@ extension PreTokenizer {
   private static let threeDigits = Stage.runs(RunRule(set: CharacterSet(adding: "0-9"), minimum: 3, maximum: 3))
   /// Bloom's words: all but white space and these stops.
   private static let bloom = Stage.runs(
-    RunRule(leading: .space, set: CharacterSet(.space, adding: "(|.,!?\u{2026}\u{3002}\u{FF0C}\u{3001}\u{964}\u{6D4}\u{60C})", negated: true)))
+    RunRule(
+      leading: .space,
+      set: CharacterSet(.space, adding: "(|.,!?\u{2026}\u{3002}\u{FF0C}\u{3001}\u{964}\u{6D4}\u{60C})", negated: true)))
 
   private static let families: [Family] = [
     Family(names: ["default"]) {
@@ -87,7 +89,10 @@ extension PreTokenizer {
       PreTokenizer(stages: [
         lineBreak,
         .runs(RunRule(leading: .whiteSpace, set: CharacterSet(ranges: deepSeekLetters))),
-        .runs(RunRule(leading: .whiteSpace, set: CharacterSet(adding: "!-/:-~\u{FF01}-\u{FF0F}\u{FF1A}-\u{FF5E}\u{2018}-\u{201F}\u{3000}-\u{3002}"))),
+        .runs(
+          RunRule(
+            leading: .whiteSpace,
+            set: CharacterSet(adding: "!-/:-~\u{FF01}-\u{FF0F}\u{FF1A}-\u{FF5E}\u{2018}-\u{201F}\u{3000}-\u{3002}"))),
         .finalSpaces, .runs(RunRule(set: chineseAndKorean)), numbers(atMost: .max),
       ])
     },

@@ -140,7 +140,8 @@ private func repaired(_ bytes: UnsafeBufferPointer<UInt8>) -> [UInt8] {
       result.append(0xC0 | UInt8(truncatingIfNeeded: code >> 6))
       result.append(0x80 | UInt8(truncatingIfNeeded: code & 0x3F))
     case let size:
-      result.append(size == 3 ? 0xE0 | UInt8(truncatingIfNeeded: code >> 12) : 0xF0 | UInt8(truncatingIfNeeded: code >> 18))
+      result.append(
+        size == 3 ? 0xE0 | UInt8(truncatingIfNeeded: code >> 12) : 0xF0 | UInt8(truncatingIfNeeded: code >> 18))
       if size == 4 { result.append(0x80 | UInt8(truncatingIfNeeded: code >> 12 & 0x3F)) }
       result.append(0x80 | UInt8(truncatingIfNeeded: code >> 6 & 0x3F))
       result.append(0x80 | UInt8(truncatingIfNeeded: code & 0x3F))

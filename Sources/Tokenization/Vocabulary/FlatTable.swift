@@ -14,10 +14,10 @@ final class FlatTable<Element: BitwiseCopyable>: @unchecked Sendable {
   deinit { start.deallocate() }
 }
 
-/// The smallest power of two that keeps an open-addressing table of `count` entries at most half full.
+/// The smallest power of two that keeps an open-addressing table of `count` entries at most two thirds full.
 func tableCapacity(for count: Int) -> Int {
   var capacity = 16
-  while capacity < 2 * count { capacity *= 2 }
+  while capacity / 3 * 2 < count { capacity *= 2 }
   return capacity
 }
 
@@ -30,8 +30,9 @@ struct ByteHash: Sendable {
 
   @inline(__always)
   private static func fold(_ a: UInt64, _ b: UInt64) -> UInt64 {
-    let product = a.multipliedFullWidth(by: b)
-    return product.high ^ product.low
+    // Not `multipliedFullWidth`, which is a call into the library for every word.
+    let product = UInt128(truncatingIfNeeded: a) &* UInt128(truncatingIfNeeded: b)
+    return UInt64(truncatingIfNeeded: product >> 64) ^ UInt64(truncatingIfNeeded: product)
   }
 
   @inline(__always)

@@ -66,17 +66,30 @@ extension PackedStrings {
 
     @inline(__always)
     func matches(_ index: Int, _ other: UnsafePointer<UInt8>, _ otherLength: Int) -> Bool {
-      guard length(of: index) == otherLength else { return false }
+      length(of: index) == otherLength && Self.equal(start(of: index), other, otherLength)
+    }
+
+    /// Whether string `index`, which may be beyond the last, is the concatenation of two others.
+    @inline(__always)
+    func matches(
+      _ index: Int, _ head: UnsafePointer<UInt8>, _ headLength: Int, _ tail: UnsafePointer<UInt8>, _ tailLength: Int
+    ) -> Bool {
+      guard index < count, length(of: index) == headLength + tailLength else { return false }
       let own = start(of: index)
+      return Self.equal(own, head, headLength) && Self.equal(own + headLength, tail, tailLength)
+    }
+
+    @inline(__always)
+    private static func equal(_ a: UnsafePointer<UInt8>, _ b: UnsafePointer<UInt8>, _ length: Int) -> Bool {
       var at = 0
-      while at + 8 <= otherLength {
-        let a = UnsafeRawPointer(own).loadUnaligned(fromByteOffset: at, as: UInt64.self)
-        let b = UnsafeRawPointer(other).loadUnaligned(fromByteOffset: at, as: UInt64.self)
-        if a != b { return false }
+      while at + 8 <= length {
+        let left = UnsafeRawPointer(a).loadUnaligned(fromByteOffset: at, as: UInt64.self)
+        let right = UnsafeRawPointer(b).loadUnaligned(fromByteOffset: at, as: UInt64.self)
+        if left != right { return false }
         at += 8
       }
-      while at < otherLength {
-        if own[at] != other[at] { return false }
+      while at < length {
+        if a[at] != b[at] { return false }
         at += 1
       }
       return true

@@ -45,6 +45,10 @@ public struct TokenizerVocabulary: Sendable {
   /// Further ids that end a generation, such as GGUF's `fim_pad_token_id`, `fim_rep_token_id`, `fim_sep_token_id`.
   public var furtherEndOfGeneration: [Int32] = []
 
+  /// Special tokens that swallow the ASCII white space before or after them, as Phi-3's do after.
+  public var swallowsSpaceBefore: [Int32] = []
+  public var swallowsSpaceAfter: [Int32] = []
+
   /// Whether encoding puts the beginning-of-sequence token first; nil where the file does not say.
   public var addsBeginningOfSequence: Bool?
   /// Whether encoding puts the end-of-sequence token last; nil where the file does not say.
