@@ -32,10 +32,13 @@ let package = Package(
     .target(
       name: "Malmoi",
       dependencies: ["ChatTemplates", "Checkpoints", "Generation", "Hub", "Models", "Tensors", "Tokenization"]),
-    .executableTarget(name: "MalmoiCommand", 
+    .executableTarget(
+      name: "MalmoiCommand",
       dependencies: [
         "Checkpoints", "Generation", "Layers", "Malmoi", "Models", "Tensors", "Tokenization", argumentParser,
       ]),
+
+    .executableTarget(name: "ChatExample", dependencies: ["Malmoi"], path: "Examples/Chat"),
 
     .target(name: "TestSupport", dependencies: ["Hub"], path: "Tests/TestSupport"),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"]),
