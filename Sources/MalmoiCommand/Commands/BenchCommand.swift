@@ -56,8 +56,6 @@ struct BenchCommand: AsyncParsableCommand {
       throw Failure("--context-fill and the tokens after it exceed the context of \(decoder.configuration.contextLength)")
     }
     let size = try ModelSize(decoder)
-    Output.status("measuring the machine")
-    let limits = MachineLimits.measure(threads: decoder.backend.threadCount)
     var prefillRuns: [Double] = [], decodeRuns: [Double] = []
     for run in 0...repetitions {
       Output.status("run \(run) of \(repetitions)")
@@ -67,6 +65,9 @@ struct BenchCommand: AsyncParsableCommand {
         decodeRuns.append(decode)
       }
     }
+    let memory = peakMemory()
+    Output.status("measuring the machine")
+    let limits = MachineLimits.measure(threads: decoder.backend.threadCount)
     Output.status("")
     let cacheBytes = decoder.configuration.pageLayout(load.cacheType).bytes(forTokens: 64) / 64
     let held = (contextFill + generateTokens / 2) * cacheBytes
@@ -77,7 +78,7 @@ struct BenchCommand: AsyncParsableCommand {
       model: language.name, instructionSet: InstructionSet.preferred.rawValue, threads: decoder.backend.threadCount,
       promptTokens: promptTokens, generateTokens: generateTokens, contextFill: contextFill, batch: batch,
       repetitions: repetitions, prefill: prefill, decode: decode, prefillRuns: prefillRuns, decodeRuns: decodeRuns,
-      start: skipStart ? nil : try measureStart(), peakMemoryBytes: peakMemory(), weightBytes: size.readBytes,
+      start: skipStart ? nil : try measureStart(), peakMemoryBytes: memory, weightBytes: size.readBytes,
       limits: limits, decodeShareOfBandwidth: decode / Double(batch) * bytesPerStep / limits.readBandwidth,
       prefillShareOfPeak: prefill * size.operationsPerToken / peak, peakKind: size.isQuantized ? "int8" : "f32")
     if json { return try Output.json(report) }

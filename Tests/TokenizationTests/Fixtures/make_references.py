@@ -135,23 +135,6 @@ def main():
             refer(name + ", special tokens", path, "-", parse=True)
     (HERE / "references.json").write_text(json.dumps(references, indent=1, ensure_ascii=False) + "\n")
 
-    corpora = dict(argument.split("=", 1) for argument in sys.argv[4:])
-    if not corpora:
-        return
-    parity = {}
-    lines = [random_line(number).encode() for number in range(10_000)]
-    for name, model in (("smollm2", smollm), ("gemma3", gemma)):
-        entry = {"corpora": {}}
-        for corpus, path in corpora.items():
-            ids = llama_ids(tool, model, "-", [pathlib.Path(path).read_bytes()])[0][0]
-            entry["corpora"][corpus] = {"count": len(ids), "hash": f"{fnv1a(ids):016x}", "first": ids[:16]}
-        ids, entry["ends"] = llama_ids(tool, model, "-", lines)
-        entry["lines"] = line_hashes(ids)
-        parsed, _ = llama_ids(tool, model, "-", lines, parse=True)
-        entry["lines with special tokens"] = f"{fnv1a([i for line in parsed for i in line]):016x}"
-        parity[name] = entry
-    (HERE / "full-parity.json").write_text(json.dumps(parity, indent=1) + "\n")
-
 
 if __name__ == "__main__":
     main()
