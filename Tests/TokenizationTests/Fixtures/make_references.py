@@ -1,9 +1,9 @@
 """Makes the reduced vocabularies and all reference ids.
 
-usage: make_references.py LLAMA_IDS SMOLLM2.gguf GEMMA3.gguf [NAME=CORPUS ...]
+usage: make_references.py LLAMA_IDS SMOLLM2.gguf GEMMA3.gguf
 
 LLAMA_IDS is llama_ids.cpp built against llama.cpp; needs `pip install gguf`. Writes byte-level.vocab,
-sentencepiece.vocab, references.json (reduced vocabularies) and, with corpora, full-parity.json (full ones).
+sentencepiece.vocab and references.json.
 """
 import json
 import pathlib
