@@ -157,6 +157,18 @@ public struct Hub: Sendable {
     }
   }
 
+  /// The GGUF file of a folder, of a split one the first part; nil where there is none.
+  /// - Throws: ``HubError/notAModel(path:reason:)`` where there are several models.
+  private func onlyGGUF(in folder: String) throws -> String? {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+    let models = names.filter { name in
+      name.hasSuffix(".gguf") && (name.contains("-00001-of-") || !name.contains(/-\d{5}-of-\d{5}\.gguf$/))
+    }
+    guard models.count > 1 else { return models.first }
+    throw HubError.notAModel(
+      path: folder, reason: "the folder has several models, name one: " + models.sorted().joined(separator: ", "))
+  }
+
   private func userModel(_ path: String) throws -> LocalModel {
     let url = URL(fileURLWithPath: path)
     var isFolder: ObjCBool = false
@@ -164,8 +176,9 @@ public struct Hub: Sendable {
       throw HubError.noSuchPath(path)
     }
     if isFolder.boolValue {
+      if let file = try onlyGGUF(in: path) { return try userModel(url.appendingPathComponent(file).path) }
       guard fileSize(url.appendingPathComponent("config.json")) != nil else {
-        throw HubError.notAModel(path: path, reason: "the folder has no config.json")
+        throw HubError.notAModel(path: path, reason: "the folder has neither a GGUF file nor a config.json")
       }
       return LocalModel(name: path, kind: .folder, url: url, files: [], keeper: .user, manifest: nil)
     }

@@ -78,7 +78,7 @@ import Testing
     #expect(throws: HubError.notAModel(path: text.path, reason: "the file does not begin with “GGUF”")) {
       try hub.resolve(.path(text.path))
     }
-    #expect(throws: HubError.notAModel(path: folder.file("bare").path, reason: "the folder has no config.json")) {
+    #expect(throws: HubError.notAModel(path: folder.file("bare").path, reason: "the folder has neither a GGUF file nor a config.json")) {
       try hub.resolve(.path(folder.file("bare").path))
     }
     #expect(throws: HubError.notAModel(path: "/dev/null", reason: "not a regular file")) {
