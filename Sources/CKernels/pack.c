@@ -22,18 +22,24 @@ typedef struct {
   uint8_t scales[2], minimums[2];    // of the groups, in super-blocks
 } row_cell;
 
-static void split_nibbles(const uint8_t *bytes, uint8_t *codes) {
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE void split_nibbles(const uint8_t *bytes, uint8_t *codes) {
   for (int i = 0; i < 16; i++) codes[i] = bytes[i] & 15, codes[i + 16] = bytes[i] >> 4;
 }
 
-static void add_fifth_bits(const uint8_t *bits, uint8_t *codes) {
-  uint32_t word;
+INLINE void add_fifth_bits(const uint8_t *bits, uint8_t *codes) {
+  uint32_t word, four;
   memcpy(&word, bits, 4);
-  for (int i = 0; i < 32; i++) codes[i] |= (uint8_t)((word >> i & 1) << 4);
+  for (int j = 0; j < 8; j++) {
+    memcpy(&four, codes + 4 * j, 4);
+    four |= ((word >> (4 * j) & 15) * 0x00204081u & 0x01010101u) << 4;  // four bits, spread over four bytes
+    memcpy(codes + 4 * j, &four, 4);
+  }
 }
 
 // The packed 6-bit scales and minimums of Q4_K and Q5_K.
-static void six_bit_pair(const uint8_t *packed, int i, uint8_t *scale, uint8_t *minimum) {
+INLINE void six_bit_pair(const uint8_t *packed, int i, uint8_t *scale, uint8_t *minimum) {
   if (i < 4) {
     *scale = packed[i] & 63;
     *minimum = packed[i + 4] & 63;
@@ -44,7 +50,7 @@ static void six_bit_pair(const uint8_t *packed, int i, uint8_t *scale, uint8_t *
 }
 
 // Cell `cell` of a row in ggml's layout. Offsets inside blocks follow ggml-common.h.
-static void take_cell(mk_format_id id, const uint8_t *row, size_t cell, row_cell *out) {
+INLINE void take_cell(const mk_format_id id, const uint8_t *row, size_t cell, row_cell *out) {
   const int part = (int)(cell % 8);  // of a 256-column super-block
   const uint8_t *b;
   switch (id) {
@@ -130,7 +136,7 @@ static void take_cell(mk_format_id id, const uint8_t *row, size_t cell, row_cell
   }
 }
 
-static void put_planes(mk_format f, const uint32_t words[8][MK_LANES], uint32_t *planes) {
+INLINE void put_planes(const mk_format f, const uint32_t words[8][MK_LANES], uint32_t *planes) {
   const uint32_t mask = f.low == 8 ? ~0u : (f.low == 4 ? 0x0f0f0f0fu : 0x03030303u);
   const int words_per_vector = 8 / f.low, shared = f.low == 4 ? 4 : 1;
   for (int v = 0; v < f.low; v++) {
@@ -157,7 +163,7 @@ static void put_planes(mk_format f, const uint32_t words[8][MK_LANES], uint32_t 
   }
 }
 
-static void pack_blocks(mk_format_id id, const uint8_t *rows, size_t row_bytes, int row_count, size_t columns,
+INLINE void pack_blocks(const mk_format_id id, const uint8_t *rows, size_t row_bytes, int row_count, size_t columns,
                         uint8_t *panel) {
   const mk_format f = mk_format_of(id);
   const size_t cells = columns / MK_CELL, groups = MK_CELL / (size_t)f.group;
@@ -192,9 +198,12 @@ static void pack_blocks(mk_format_id id, const uint8_t *rows, size_t row_bytes, 
 }
 
 void mk_pack_panel(mk_format_id id, const void *rows, size_t row_bytes, int row_count, size_t columns, void *panel) {
-  if (id > MK_BF16) {
-    pack_blocks(id, rows, row_bytes, row_count, columns, panel);
-    return;
+  switch (id) {  // the format is a constant in each case, and its planes are unrolled
+#define CASE(name, id, ...) \
+  case id: pack_blocks(id, rows, row_bytes, row_count, columns, panel); return;
+    MK_BLOCK_FORMATS(CASE)
+#undef CASE
+    default: break;
   }
   const uint8_t *source = rows;
   if (id == MK_F32) {

@@ -58,26 +58,8 @@ public final class LanguageModelSession: Sendable {
   /// The stream throws ``GenerationError``, ``Failure`` or `TemplateError` when the response cannot begin.
   public func streamResponse(
     to prompt: String, options: GenerationOptions = GenerationOptions()
-  ) -> AsyncThrowingStream<String, any Error> {
-    AsyncThrowingStream { continuation in
-      do {
-        let stream = try begin(prompt, options)
-        let task = Task {
-          do {
-            for try await piece in stream { continuation.yield(piece) }
-            continuation.finish()
-          } catch {
-            continuation.finish(throwing: error)
-          }
-        }
-        continuation.onTermination = { _ in
-          stream.cancel()
-          task.cancel()
-        }
-      } catch {
-        continuation.finish(throwing: error)
-      }
-    }
+  ) -> ResponseStream {
+    do { return try begin(prompt, options) } catch { return ResponseStream(failure: error) }
   }
 
   /// Begins the answer to `prompt`.

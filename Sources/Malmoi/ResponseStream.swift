@@ -79,6 +79,12 @@ public struct ResponseStream: AsyncSequence, Sendable {
     }
   }
 
+  /// A response that cannot begin.
+  init(failure: any Error) {
+    shared = Shared()
+    stream = AsyncThrowingStream { $0.finish(throwing: failure) }
+  }
+
   public struct AsyncIterator: AsyncIteratorProtocol {
     fileprivate var base: AsyncThrowingStream<String, any Error>.AsyncIterator
     fileprivate let owner: Owner

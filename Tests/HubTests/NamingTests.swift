@@ -81,6 +81,13 @@ import Testing
     #expect(throws: HubError.notAModel(path: folder.file("bare").path, reason: "the folder has neither a GGUF file nor a config.json")) {
       try hub.resolve(.path(folder.file("bare").path))
     }
+    _ = try folder.write(ggufBytes(64), to: "one/model.gguf")
+    #expect(try hub.resolve(.path(folder.file("one").path))?.path.hasSuffix("one/model.gguf") == true)
+    _ = try folder.write(ggufBytes(64), to: "one/other.gguf")
+    let both = "the folder has several models, name one: model.gguf, other.gguf"
+    #expect(throws: HubError.notAModel(path: folder.file("one").path, reason: both)) {
+      try hub.resolve(.path(folder.file("one").path))
+    }
     #expect(throws: HubError.notAModel(path: "/dev/null", reason: "not a regular file")) {
       try hub.resolve(.path("/dev/null"))
     }
