@@ -79,7 +79,7 @@ struct SamplingArguments: ParsableArguments {
   var typical: Float = 1
 
   @Option(help: "Divides the scores of recent tokens.")
-  var repetitionPenalty: Float = 1
+  var repetitionPenalty: Float = 1.1
 
   @Option(help: "Subtracted from the scores of recent tokens.")
   var presencePenalty: Float = 0
