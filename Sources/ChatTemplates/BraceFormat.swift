@@ -15,7 +15,7 @@ enum BraceFormat {
     var automatic: Int? = 0
 
     mutating func expand(_ text: String, depth: Int) throws -> String {
-      guard depth > 0 else { throw Failure.value("Max string recursion exceeded") }
+      guard depth >= 0 else { throw Failure.value("Max string recursion exceeded") }
       var scalars = Array(text.unicodeScalars)[...]
       var result = String.UnicodeScalarView()
       while let scalar = scalars.popFirst() {

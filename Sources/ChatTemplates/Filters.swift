@@ -213,11 +213,16 @@ enum Filters {
 
   private static let truncate: Filter = { value, arguments, runtime in
     let bound = try arguments.bind("truncate", ["length", "killwords", "end", "leeway"])
-    let text = try value.requireText("the operand of truncate")
     let length = try bound[0].integer("length", otherwise: 255)
     let end = try bound[2]?.requireText("end") ?? "..."
     let leeway = try bound[3].unlessNone.integer("leeway", otherwise: 5)
     let endCount = end.unicodeScalars.count
+    guard let text = value.text else {
+      guard try value.length(runtime) <= length + leeway else {
+        throw Failure.type("truncate cannot cut a value of type '\(value.typeName)'")
+      }
+      return value
+    }
     guard length >= endCount, leeway >= 0 else { throw Failure.value("expected length >= \(endCount) and leeway >= 0") }
     let scalars = Array(text.unicodeScalars)
     guard scalars.count > length, scalars.count - length > leeway else { return value }

@@ -140,6 +140,10 @@ final class Interpreter {
     case .unpack(let count): try unpack(count)
     case .enterScope(let frame): scope = Scope(frame, in: program, parent: scope)
     case .leaveScope: if let parent = scope.parent { scope = parent }
+    case .expectText:
+      if let value = stack.last, value.text == nil {
+        throw Failure.type("a filter block must make a string, not '\(value.typeName)'")
+      }
     case .beginCapture: buffers.append("")
     case .endCapture: stack.append(.string(buffers.removeLast()))
     case .dropCapture: buffers.removeLast()
@@ -151,10 +155,11 @@ final class Interpreter {
       }
     case .beginLoop, .next, .current, .keepIf, .iterateKept, .markIterated, .endLoop, .enterBody:
       return try loopInstruction(instruction)
-    case .defineMacro(let macro):
+    case .defineMacro(let macro, let distance):
       macroScopes.append(scope)
       try runtime.allocate(64)
-      stack.append(.callable(Callable(.macro(macro, scope))))
+      let name = program.macros[macro].name
+      stack.append(.callable(Callable(.macro(macro, entry: position + distance, scope, name: name))))
     case .returnFromMacro: return try returnFromMacro()
     case .finish: break
     }
@@ -316,7 +321,7 @@ final class Interpreter {
       throw Failure.type("'\(callee.typeName)' object is not callable")
     }
     switch callable.kind {
-    case .macro(let macro, let scope): return try enter(macro, in: scope, arguments)
+    case .macro(let macro, let entry, let scope, _): return try enter(macro, at: entry, in: scope, arguments)
     case .method(let receiver, let name): stack.append(try Calls.method(receiver, name, arguments, runtime))
     case .function(let function):
       let value = try Calls.function(function, arguments, runtime)
@@ -329,7 +334,7 @@ final class Interpreter {
     return nil
   }
 
-  private func enter(_ number: Int, in outer: Scope, _ arguments: Arguments) throws -> Int {
+  private func enter(_ number: Int, at entry: Int, in outer: Scope, _ arguments: Arguments) throws -> Int {
     guard activations.count < runtime.limits.macroDepth else {
       throw Failure.limit("macros call each other deeper than \(runtime.limits.macroDepth)")
     }
@@ -366,7 +371,7 @@ final class Interpreter {
     activations.append(Activation(returnTo: position + 1, scope: scope, given: given))
     buffers.append("")
     scope = inner
-    return macro.entry - position
+    return entry - position
   }
 
   private func returnFromMacro() throws -> Int? {

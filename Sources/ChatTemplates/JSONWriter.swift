@@ -97,6 +97,7 @@ struct JSONWriter {
     case .double(let value): number(value)
     case .bool(let value): value ? "true" : "false"
     case .none: "null"
+    case .undefined: throw Failure.type("keys must be str, int, float, bool or None, not Undefined")
     }
   }
 

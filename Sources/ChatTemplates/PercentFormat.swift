@@ -84,7 +84,13 @@ enum PercentFormat {
 
     func expectAllUsed() throws {
       guard case .positional(let values) = source, used < values.count else { return }
-      if values.count == 1, case .list = values[0] { return }
+      // What has items by key may be left unused.
+      if values.count == 1 {
+        switch values[0] {
+        case .list, .range, .undefined: return
+        default: break
+        }
+      }
       throw Failure.type("not all arguments converted during string formatting")
     }
 

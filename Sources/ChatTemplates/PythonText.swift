@@ -52,7 +52,12 @@ struct PythonText {
       try write(Mapping(namespace.attributes))
       result += ">"
     case .loop(let loop): result += "<LoopContext \(loop.index0 + 1)/\(try loop.length())>"
-    case .callable: result += "<function>"
+    case .callable(let callable):
+      if case .macro(_, _, _, let name) = callable.kind {
+        result += "<Macro \(Self.quoted(name))>"
+      } else {
+        result += "<function>"
+      }
     }
   }
 

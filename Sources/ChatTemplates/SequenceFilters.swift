@@ -225,12 +225,8 @@ enum SequenceFilters {
       let bound = try arguments.bind("unique", ["case_sensitive", "attribute"])
       let path = try attributePath(bound[1].unlessNone)
       var seen: Set<Key> = []
-      var sawUndefined = false
       return try value.iterate(runtime).filter { item in
-        let key = folded(try look(item, path, runtime), unless: bound[0].isTrue)
-        guard key.isUndefined else { return try seen.insert(Key(key)).inserted }
-        defer { sawUndefined = true }
-        return !sawUndefined
+        try seen.insert(Key(folded(look(item, path, runtime), unless: bound[0].isTrue))).inserted
       }
     }
   }

@@ -129,9 +129,7 @@ enum Text {
       try runtime.allocateItems(1)
       let start = index
       if words.count == limit {
-        index = scalars.count
-        while isSpace(scalars[index - 1]) { index -= 1 }
-        words.append(Array(scalars[start..<index]))
+        words.append(Array(scalars[start...]))
         break
       }
       while index < scalars.count, !isSpace(scalars[index]) { index += 1 }
