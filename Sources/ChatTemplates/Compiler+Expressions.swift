@@ -296,6 +296,9 @@ extension Compiler {
         try compileExpression()
       } else if case .name(let name) = current.kind, following.kind == .symbol("=") {
         guard !shape.spreadsList, !shape.spreadsMapping else { throw misplaced }
+        guard shape.named.count < TemplateLimits.parameters else {
+          throw problem(.limit("more than \(TemplateLimits.parameters) named arguments"))
+        }
         guard !shape.named.contains(name) else {
           throw problem(.syntax("expected the argument '\(name)' once"), at: offset)
         }

@@ -304,6 +304,9 @@ extension Compiler {
       let offset = current.offset
       let name = try expectName("the name of a parameter")
       let parameter = number(ofName: name)
+      guard program.macros[macro].parameters.count < TemplateLimits.parameters else {
+        throw problem(.limit("more than \(TemplateLimits.parameters) parameters"), at: offset)
+      }
       guard !program.macros[macro].parameters.contains(parameter) else {
         throw problem(.syntax("expected another name: the parameter '\(name)' is there twice"), at: offset)
       }

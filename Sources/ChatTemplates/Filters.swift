@@ -196,7 +196,7 @@ enum Filters {
     let method = try bound[1]?.requireText("method") ?? "common"
     if case .undefined(let undefined) = value { throw undefined.failure }
     guard let number = Operators.number(value) else { throw Failure.type("round needs a number, not '\(value.typeName)'") }
-    guard abs(precision) <= 300 else { throw Failure.limit("round to more than 300 places") }
+    guard (-300...300).contains(precision) else { throw Failure.limit("round to more than 300 places") }
     let scale = pow(10, Double(precision))
     switch method {
     case "common":
@@ -218,7 +218,8 @@ enum Filters {
     let leeway = try bound[3].unlessNone.integer("leeway", otherwise: 5)
     let endCount = end.unicodeScalars.count
     guard let text = value.text else {
-      guard try value.length(runtime) <= length + leeway else {
+      let count = try value.length(runtime)
+      guard count <= length || count - length <= leeway else {
         throw Failure.type("truncate cannot cut a value of type '\(value.typeName)'")
       }
       return value

@@ -39,7 +39,7 @@ struct JSONWriter {
   }
 
   private mutating func write(_ value: Value) throws {
-    try runtime.step()
+    try runtime.step(2)
     guard result.utf8.count <= runtime.limits.outputBytes else {
       throw Failure.limit("the JSON of a value takes more than \(runtime.limits.outputBytes) bytes")
     }

@@ -26,7 +26,7 @@ struct PythonText {
   }
 
   private mutating func write(_ value: Value) throws {
-    try runtime.step()
+    try runtime.step(2)
     guard result.utf8.count <= runtime.limits.outputBytes else {
       throw Failure.limit("printing a value takes more than \(runtime.limits.outputBytes) bytes")
     }
