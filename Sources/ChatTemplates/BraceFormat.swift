@@ -60,7 +60,9 @@ enum BraceFormat {
         default: throw Failure.value("Unknown conversion specifier \(conversion)")
         }
         rest = rest.dropFirst(2)
-        guard rest.first == nil || rest.first == ":" else { throw Failure.value("expected ':' after conversion specifier") }
+        guard rest.first == nil || rest.first == ":" else {
+          throw Failure.value("expected ':' after conversion specifier")
+        }
       }
       let specification = try expand(Text.string(rest.dropFirst()), depth: depth - 1)
       let shown = try FormatSpecification(parsing: specification).format(value, runtime)

@@ -195,7 +195,9 @@ enum Filters {
     let precision = try bound[0].integer("precision", otherwise: 0)
     let method = try bound[1]?.requireText("method") ?? "common"
     if case .undefined(let undefined) = value { throw undefined.failure }
-    guard let number = Operators.number(value) else { throw Failure.type("round needs a number, not '\(value.typeName)'") }
+    guard let number = Operators.number(value) else {
+      throw Failure.type("round needs a number, not '\(value.typeName)'")
+    }
     guard (-300...300).contains(precision) else { throw Failure.limit("round to more than 300 places") }
     let scale = pow(10, Double(precision))
     switch method {
@@ -203,7 +205,10 @@ enum Filters {
       if let integer = value.integer, precision >= 0 { return .int(integer) }
       if value.integer != nil { throw Failure(.unsupported("rounding an integer to tens")) }
       // Rounding the exact binary value in decimal, half to even, is what Python does; C's printf does it too.
-      if precision < 0 { return .double((number / pow(10, Double(-precision))).rounded(.toNearestOrEven) * pow(10, Double(-precision))) }
+      if precision < 0 {
+        let unit = pow(10, Double(-precision))
+        return .double((number / unit).rounded(.toNearestOrEven) * unit)
+      }
       return .double(number.isFinite ? Double(String(format: "%.*f", precision, number)) ?? number : number)
     case "ceil": return .double((number * scale).rounded(.up) / scale)
     case "floor": return .double((number * scale).rounded(.down) / scale)

@@ -55,7 +55,9 @@ enum Key: Hashable {
 
   func hash(into hasher: inout Hasher) {
     if case .string(let text) = self {
-      let hashed: Void? = text.utf8.withContiguousStorageIfAvailable { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+      let hashed: Void? = text.utf8.withContiguousStorageIfAvailable {
+        hasher.combine(bytes: UnsafeRawBufferPointer($0))
+      }
       if hashed == nil { for byte in text.utf8 { hasher.combine(byte) } }
     } else if let integer {
       hasher.combine(integer)

@@ -124,7 +124,9 @@ enum PercentFormat {
         return try specification.format(.double(number), runtime)
       case "c":
         if specification.alignment == nil { specification.alignment = ">" }
-        if let text = value.text, text.unicodeScalars.count == 1 { return try specification.format(text: text, runtime) }
+        if let text = value.text, text.unicodeScalars.count == 1 {
+          return try specification.format(text: text, runtime)
+        }
         guard let integer = value.integer else { throw Failure.type("%c requires int or char") }
         specification.type = "c"
         return try specification.format(.int(integer), runtime)

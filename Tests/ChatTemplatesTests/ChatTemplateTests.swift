@@ -9,13 +9,14 @@ import Testing
     let template = try ChatTemplate(
       source: """
         {{ bos_token }}{% for m in messages %}
-        <{{ m.role }}{{ ' ' ~ m.name if m.name }}>{{ m.content if m.content is string }}{{ m.tool_calls|tojson if m.tool_calls }}
+        <{{ m.role }}{{ ' ' ~ m.name if m.name }}>{{ m.content or '' }}{{ m.tool_calls|tojson if m.tool_calls }}
         {% endfor %}
         {{ tools|tojson }}{{ eos_token is defined }}{{ style }}{{ '<assistant>' if add_generation_prompt }}
         """)
     let messages = [
       ChatMessage(role: "user", content: "안녕"),
-      ChatMessage(role: "assistant", content: nil, toolCalls: [.init(id: "1", name: "f", arguments: ["b": 1, "a": 0.5])]),
+      ChatMessage(
+        role: "assistant", content: nil, toolCalls: [.init(id: "1", name: "f", arguments: ["b": 1, "a": 0.5])]),
       ChatMessage(role: "tool", content: .text("x"), name: "f", toolCallID: "1"),
     ]
     let text = try template.render(
@@ -66,7 +67,9 @@ import Testing
     ("{{ 1 + 'a' }}", .type("unsupported operand type(s) for +: 'int' and 'str'"), 1),
     ("{{ 1 / 0 }}", .value("division by zero"), 1),
   ])
-  func `what fails while rendering is said with its place`(source: String, reason: TemplateError.Reason, line: Int) throws {
+  func `what fails while rendering is said with its place`(source: String, reason: TemplateError.Reason, line: Int)
+    throws
+  {
     let template = try ChatTemplate(source: source)
     let error = #expect(throws: TemplateError.self) { try template.render(variables: [:]) }
     #expect(error?.reason == reason && error?.line == line, "\(String(describing: error))")
@@ -85,8 +88,10 @@ import Testing
   }
 
   @Test(arguments: [
-    ("", 0), ("[1,]", 3), ("{\"a\" 1}", 5), ("{a: 1}", 1), ("[1 2]", 3), ("01", 1), ("1.", 2), ("\"a", 2), ("\"\n\"", 1),
-    ("\"\\x\"", 2), ("\"\\ud83d\"", 7), ("nul", 0), ("1 2", 2), ("9223372036854775808", 0), ("-", 1), ("1e", 2), ("\"\\u12g4\"", 3),
+    ("", 0), ("[1,]", 3), ("{\"a\" 1}", 5), ("{a: 1}", 1), ("[1 2]", 3), ("01", 1), ("1.", 2), ("\"a", 2),
+    ("\"\n\"", 1),
+    ("\"\\x\"", 2), ("\"\\ud83d\"", 7), ("nul", 0), ("1 2", 2), ("9223372036854775808", 0), ("-", 1), ("1e", 2),
+    ("\"\\u12g4\"", 3),
   ])
   func `malformed JSON is refused with the place`(text: String, byte: Int) {
     let error = #expect(throws: TemplateError.self) { try JinjaValue(json: text) }
