@@ -36,7 +36,9 @@ import Testing
       additionalFields: ["extra": 1, "name": "other"])
     let fields = #"{"role": "assistant", "content": [{"type": "text", "text": "a"}], "reasoning_content": "r", "#
     #expect(try message.value.json() == fields + #""thinking": "r", "name": "other", "tool_call_id": "i", "extra": 1}"#)
-    #expect(try ChatMessage(role: "x", content: nil).value.json() == #"{"role": "x", "content": null}"#)
+    #expect(try ChatMessage(role: "x", content: nil).value.json() == #"{"role": "x", "content": ""}"#)
+    let null = ChatMessage(role: "x", content: nil, additionalFields: ["content": nil])
+    #expect(try null.value.json() == #"{"role": "x", "content": null}"#)
   }
 
   @Test func `the parts inside generation tags are marked`() throws {
