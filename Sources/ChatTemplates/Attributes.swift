@@ -92,25 +92,31 @@ enum Attributes {
       if case .markup = value { return .markup(part) }
       return .string(part)
     case .range(let range):
-      let found = try indices(start, stop, step, range.count)
-      guard let first = found.first else { return .range(try PythonRange(start: 0, stop: 0, step: 1)) }
-      let stride = found.count > 1 ? range[found[1]] - range[first] : 1
-      let end = range[found[found.count - 1]].addingReportingOverflow(stride)
-      guard !end.overflow else { throw Failure.value("a range ends outside 64 bits") }
-      return .range(try PythonRange(start: range[first], stop: end.partialValue, step: stride))
+      let (first, end, stride) = try bounds(start, stop, step, range.count)
+      let (product, overflow) = range.step.multipliedReportingOverflow(by: stride)
+      guard !overflow else { throw Failure.value("a range's step is outside 64 bits") }
+      return .range(try PythonRange(start: range[first], stop: range[end], step: product))
     default: throw Failure.type("'\(value.typeName)' object is not subscriptable")
     }
   }
 
-  private static func indices(_ start: Value, _ stop: Value, _ step: Value, _ count: Int) throws -> [Int] {
+  /// The first index, the one before which to stop, and the step.
+  private static func bounds(_ start: Value, _ stop: Value, _ step: Value, _ count: Int) throws -> (Int, Int, Int) {
     let step = try bound(step) ?? 1
     guard step != 0 else { throw Failure.value("slice step cannot be zero") }
     func clamp(_ value: Int) -> Int {
       let index = value < 0 ? value &+ count : value
       return step > 0 ? min(max(index, 0), count) : min(max(index, -1), count - 1)
     }
-    var index = try bound(start).map(clamp) ?? (step > 0 ? 0 : count - 1)
-    let end = try bound(stop).map(clamp) ?? (step > 0 ? count : -1)
+    return (
+      try bound(start).map(clamp) ?? (step > 0 ? 0 : count - 1),
+      try bound(stop).map(clamp) ?? (step > 0 ? count : -1), step
+    )
+  }
+
+  private static func indices(_ start: Value, _ stop: Value, _ step: Value, _ count: Int) throws -> [Int] {
+    let (first, end, step) = try bounds(start, stop, step, count)
+    var index = first
     var indices: [Int] = []
     while step > 0 ? index < end : index > end {
       indices.append(index)

@@ -15,7 +15,7 @@ enum BraceFormat {
     var automatic: Int? = 0
 
     mutating func expand(_ text: String, depth: Int) throws -> String {
-      guard depth > 0 else { throw Failure.value("Max string recursion exceeded") }
+      guard depth >= 0 else { throw Failure.value("Max string recursion exceeded") }
       var scalars = Array(text.unicodeScalars)[...]
       var result = String.UnicodeScalarView()
       while let scalar = scalars.popFirst() {
@@ -60,7 +60,9 @@ enum BraceFormat {
         default: throw Failure.value("Unknown conversion specifier \(conversion)")
         }
         rest = rest.dropFirst(2)
-        guard rest.first == nil || rest.first == ":" else { throw Failure.value("expected ':' after conversion specifier") }
+        guard rest.first == nil || rest.first == ":" else {
+          throw Failure.value("expected ':' after conversion specifier")
+        }
       }
       let specification = try expand(Text.string(rest.dropFirst()), depth: depth - 1)
       let shown = try FormatSpecification(parsing: specification).format(value, runtime)

@@ -61,7 +61,9 @@ enum Calls {
     case .strftimeNow:
       let format = try arguments.bind("strftime_now()", ["format"], required: 1)[0] ?? .none
       let text = try format.requireText("the format of strftime_now()")
-      try runtime.allocate(Text.saturating(text.utf8.count, times: 16))
+      guard text.utf8.count <= TemplateLimits.dateFormatBytes else {
+        throw Failure.limit("a format for strftime_now() longer than \(TemplateLimits.dateFormatBytes) bytes")
+      }
       return .string(try runtime.clock.format(text))
     }
   }

@@ -26,7 +26,8 @@ public struct ChatMessage: Sendable, Equatable {
 
   /// `system`, `user`, `assistant`, `tool` or what else the template knows.
   public var role: String
-  /// What the message says; nil becomes `null`, as the OpenAI API has it for messages that only call tools.
+  /// What the message says; nil, for messages that only call tools, becomes the empty string: of the templates in
+  /// use many refuse `null` here or print it as `None`. Put `null` into ``additionalFields`` where one needs it.
   public var content: Content?
   /// The model's reasoning, which templates find as `reasoning_content` and as `thinking`.
   public var reasoning: String?
@@ -60,7 +61,7 @@ public struct ChatMessage: Sendable, Equatable {
     fields["content"] = switch content {
     case .text(let text): .string(text)
     case .parts(let parts): .array(parts)
-    case nil: .null
+    case nil: ""
     }
     if let reasoning {
       fields["reasoning_content"] = .string(reasoning)

@@ -51,8 +51,8 @@ public struct TemplateClock: Sendable {
     func padded(_ value: Int?, _ width: Int, _ fill: Unicode.Scalar? = nil) -> String {
       let digits = String(value ?? 0)
       guard let padding else { return digits }
-      return String(repeating: String(padding == "0" ? fill ?? padding : padding), count: max(0, width - digits.utf8.count))
-        + digits
+      let run = String(padding == "0" ? fill ?? padding : padding)
+      return String(repeating: run, count: max(0, width - digits.utf8.count)) + digits
     }
     func all(_ directives: String, _ separator: String) throws -> String {
       try directives.unicodeScalars.map { try Self.directive($0, parts, "0") }.joined(separator: separator)

@@ -155,6 +155,7 @@ extension Compiler {
     _ = try compileFilters()
     let filters = cut(from: start)
     try compileCapture(filters, "endfilter")
+    emit(.expectText, at: offset)
     emit(.output, at: offset)
   }
 
@@ -283,7 +284,6 @@ extension Compiler {
     (loops, cleanups) = ([], [])
     try inFrame { compiler, frame in
       compiler.program.macros[macro].frame = frame
-      compiler.program.macros[macro].entry = compiler.count
       try compiler.compileParameters(of: macro)
       compiler.openMacros.append(macro)
       _ = try compiler.compileBlock("endmacro")
@@ -292,7 +292,7 @@ extension Compiler {
     }
     (loops, cleanups) = outer
     land(jump)
-    emit(.defineMacro(macro))
+    emit(.defineMacro(macro, entry: jump + 1 - count))
     store(name)
   }
 
@@ -304,6 +304,9 @@ extension Compiler {
       let offset = current.offset
       let name = try expectName("the name of a parameter")
       let parameter = number(ofName: name)
+      guard program.macros[macro].parameters.count < TemplateLimits.parameters else {
+        throw problem(.limit("more than \(TemplateLimits.parameters) parameters"), at: offset)
+      }
       guard !program.macros[macro].parameters.contains(parameter) else {
         throw problem(.syntax("expected another name: the parameter '\(name)' is there twice"), at: offset)
       }

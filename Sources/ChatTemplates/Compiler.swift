@@ -155,8 +155,8 @@ struct Compiler {
 
   /// Instructions taken out of the program to be put in elsewhere.
   struct Code {
-    var instructions: ArraySlice<Instruction> = []
-    var offsets: ArraySlice<Int> = []
+    var instructions: [Instruction] = []
+    var offsets: [Int] = []
   }
 
   var count: Int { program.instructions.count }
@@ -169,9 +169,9 @@ struct Compiler {
   }
 
   mutating func cut(from start: Int) -> Code {
-    let code = Code(instructions: program.instructions[start...], offsets: program.offsets[start...])
-    program.instructions.removeSubrange(start...)
-    program.offsets.removeSubrange(start...)
+    let code = Code(instructions: Array(program.instructions[start...]), offsets: Array(program.offsets[start...]))
+    program.instructions.removeLast(count - start)
+    program.offsets.removeLast(code.offsets.count)
     return code
   }
 

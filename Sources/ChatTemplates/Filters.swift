@@ -195,15 +195,20 @@ enum Filters {
     let precision = try bound[0].integer("precision", otherwise: 0)
     let method = try bound[1]?.requireText("method") ?? "common"
     if case .undefined(let undefined) = value { throw undefined.failure }
-    guard let number = Operators.number(value) else { throw Failure.type("round needs a number, not '\(value.typeName)'") }
-    guard abs(precision) <= 300 else { throw Failure.limit("round to more than 300 places") }
+    guard let number = Operators.number(value) else {
+      throw Failure.type("round needs a number, not '\(value.typeName)'")
+    }
+    guard (-300...300).contains(precision) else { throw Failure.limit("round to more than 300 places") }
     let scale = pow(10, Double(precision))
     switch method {
     case "common":
       if let integer = value.integer, precision >= 0 { return .int(integer) }
       if value.integer != nil { throw Failure(.unsupported("rounding an integer to tens")) }
       // Rounding the exact binary value in decimal, half to even, is what Python does; C's printf does it too.
-      if precision < 0 { return .double((number / pow(10, Double(-precision))).rounded(.toNearestOrEven) * pow(10, Double(-precision))) }
+      if precision < 0 {
+        let unit = pow(10, Double(-precision))
+        return .double((number / unit).rounded(.toNearestOrEven) * unit)
+      }
       return .double(number.isFinite ? Double(String(format: "%.*f", precision, number)) ?? number : number)
     case "ceil": return .double((number * scale).rounded(.up) / scale)
     case "floor": return .double((number * scale).rounded(.down) / scale)
@@ -213,11 +218,17 @@ enum Filters {
 
   private static let truncate: Filter = { value, arguments, runtime in
     let bound = try arguments.bind("truncate", ["length", "killwords", "end", "leeway"])
-    let text = try value.requireText("the operand of truncate")
     let length = try bound[0].integer("length", otherwise: 255)
     let end = try bound[2]?.requireText("end") ?? "..."
     let leeway = try bound[3].unlessNone.integer("leeway", otherwise: 5)
     let endCount = end.unicodeScalars.count
+    guard let text = value.text else {
+      let count = try value.length(runtime)
+      guard count <= length || count - length <= leeway else {
+        throw Failure.type("truncate cannot cut a value of type '\(value.typeName)'")
+      }
+      return value
+    }
     guard length >= endCount, leeway >= 0 else { throw Failure.value("expected length >= \(endCount) and leeway >= 0") }
     let scalars = Array(text.unicodeScalars)
     guard scalars.count > length, scalars.count - length > leeway else { return value }

@@ -68,8 +68,9 @@ struct FormatSpecification {
       return try format(text: text, runtime)
     case .bool where type == nil: return try format(text: PythonText.string(value, runtime), runtime)
     case .int, .bool:
-      if let type, "eEfFgG%".unicodeScalars.contains(type) { return try format(Double(value.integer ?? 0), value, runtime) }
-      return try format(value.integer ?? 0, value, runtime)
+      let integer = value.integer ?? 0
+      if let type, "eEfFgG%".unicodeScalars.contains(type) { return try format(Double(integer), value, runtime) }
+      return try format(integer, value, runtime)
     case .double(let number): return try format(number, value, runtime)
     default:
       guard width == 0, precision == nil, type == nil else {

@@ -22,27 +22,27 @@ final class Scope {
 /// One rendering of a template.
 final class Interpreter {
   /// What a macro call returns to.
-  private struct Activation {
+  struct Activation {
     let returnTo: Int
     let scope: Scope
     let given: [Bool]
   }
 
-  private let program: Program
-  private let runtime: Runtime
+  let program: Program
+  let runtime: Runtime
   /// For each name of the program what the caller of the template gave for it, or the global function of that name.
   private let context: [Value?]
-  private var position = 0
-  private var stack: [Value] = []
-  private var scope: Scope
+  var position = 0
+  var stack: [Value] = []
+  var scope: Scope
   private var loops: [Loop] = []
-  private var activations: [Activation] = []
+  var activations: [Activation] = []
   /// The text written so far, and on top of it what is being captured.
-  private var buffers = [""]
+  var buffers = [""]
   private var generationStart: Int?
   private(set) var generations: [Range<Int>] = []
   // Only these can be part of cycles, so they are taken apart at the end.
-  private var namespaces: [Namespace] = []
+  var namespaces: [Namespace] = []
   private var macroScopes: [Scope] = []
 
   init(_ program: Program, variables: [String: JinjaValue], _ runtime: Runtime) throws {
@@ -140,6 +140,10 @@ final class Interpreter {
     case .unpack(let count): try unpack(count)
     case .enterScope(let frame): scope = Scope(frame, in: program, parent: scope)
     case .leaveScope: if let parent = scope.parent { scope = parent }
+    case .expectText:
+      if let value = stack.last, value.text == nil {
+        throw Failure.type("a filter block must make a string, not '\(value.typeName)'")
+      }
     case .beginCapture: buffers.append("")
     case .endCapture: stack.append(.string(buffers.removeLast()))
     case .dropCapture: buffers.removeLast()
@@ -151,10 +155,11 @@ final class Interpreter {
       }
     case .beginLoop, .next, .current, .keepIf, .iterateKept, .markIterated, .endLoop, .enterBody:
       return try loopInstruction(instruction)
-    case .defineMacro(let macro):
+    case .defineMacro(let macro, let distance):
       macroScopes.append(scope)
       try runtime.allocate(64)
-      stack.append(.callable(Callable(.macro(macro, scope))))
+      let name = program.macros[macro].name
+      stack.append(.callable(Callable(.macro(macro, entry: position + distance, scope, name: name))))
     case .returnFromMacro: return try returnFromMacro()
     case .finish: break
     }
@@ -205,9 +210,9 @@ final class Interpreter {
 
   // MARK: Stack and output
 
-  private func pop() -> Value { stack.popLast() ?? .none }
+  func pop() -> Value { stack.popLast() ?? .none }
 
-  private func pop(_ count: Int) -> [Value] {
+  func pop(_ count: Int) -> [Value] {
     let values = Array(stack.suffix(count))
     stack.removeLast(values.count)
     return values
@@ -266,7 +271,7 @@ final class Interpreter {
     namespace.attributes[.string(attribute)] = pop()
   }
 
-  private func expectPublic(_ attribute: String) throws {
+  func expectPublic(_ attribute: String) throws {
     guard !attribute.hasPrefix("_") else {
       throw Failure.value("a namespace cannot have the attribute '\(attribute)', which begins with an underscore")
     }
@@ -279,100 +284,5 @@ final class Interpreter {
       throw Failure.value("\(relation) values to unpack (expected \(count), got \(values.count))")
     }
     stack += values.reversed()
-  }
-
-  // MARK: Calls
-
-  /// Takes the arguments of a call from the stack.
-  private func arguments(_ number: Int) throws -> Arguments {
-    let shape = program.calls[number]
-    let mapping = shape.spreadsMapping ? pop() : nil
-    let list = shape.spreadsList ? pop() : nil
-    var arguments = Arguments()
-    if !shape.named.isEmpty { arguments.named = Array(zip(shape.named, pop(shape.named.count))) }
-    if shape.positional > 0 { arguments.positional = pop(shape.positional) }
-    if let list { arguments.positional += try list.iterate(runtime) }
-    if let mapping {
-      guard case .dictionary(let mapping) = mapping else {
-        throw Failure.type("argument after ** must be a mapping, not \(mapping.typeName)")
-      }
-      for (key, value) in mapping.entries {
-        guard case .string(let name) = key else { throw Failure.type("keywords must be strings") }
-        guard !arguments.named.contains(where: { sameScalars($0.name, name) }) else {
-          throw Failure.type("got multiple values for keyword argument '\(name)'")
-        }
-        try runtime.step(arguments.named.count)
-        arguments.named.append((name, value))
-      }
-    }
-    return arguments
-  }
-
-  private func call(_ shape: Int) throws -> Int? {
-    let arguments = try arguments(shape)
-    let callee = pop()
-    if case .undefined(let undefined) = callee { throw undefined.failure }
-    guard case .callable(let callable) = callee else {
-      throw Failure.type("'\(callee.typeName)' object is not callable")
-    }
-    switch callable.kind {
-    case .macro(let macro, let scope): return try enter(macro, in: scope, arguments)
-    case .method(let receiver, let name): stack.append(try Calls.method(receiver, name, arguments, runtime))
-    case .function(let function):
-      let value = try Calls.function(function, arguments, runtime)
-      if case .namespace(let namespace) = value {
-        for key in namespace.attributes.keys { if case .string(let name) = key { try expectPublic(name) } }
-        namespaces.append(namespace)
-      }
-      stack.append(value)
-    }
-    return nil
-  }
-
-  private func enter(_ number: Int, in outer: Scope, _ arguments: Arguments) throws -> Int {
-    guard activations.count < runtime.limits.macroDepth else {
-      throw Failure.limit("macros call each other deeper than \(runtime.limits.macroDepth)")
-    }
-    let macro = program.macros[number]
-    let inner = Scope(macro.frame, in: program, parent: outer)
-    let count = macro.parameters.count
-    var given = [Bool](repeating: false, count: count)
-    for (slot, value) in arguments.positional.prefix(count).enumerated() {
-      inner.values[slot] = value
-      given[slot] = true
-    }
-    var extra: OrderedDictionary<Key, Value> = [:]
-    for (name, value) in arguments.named {
-      if let slot = macro.parameters.firstIndex(where: { sameScalars(program.names[$0], name) }), !given[slot] {
-        inner.values[slot] = value
-        given[slot] = true
-      } else {
-        extra[.string(name)] = value
-      }
-    }
-    for slot in 0..<count where !given[slot] {
-      inner.values[slot] = .undefined("parameter '\(program.names[macro.parameters[slot]])' was not provided")
-    }
-    if let slot = macro.kwargs {
-      inner.values[slot] = .dictionary(try Mapping(extra))
-    } else if case .string(let name)? = extra.keys.first {
-      throw Failure.type("macro '\(macro.name)' takes no keyword argument '\(name)'")
-    }
-    if let slot = macro.varargs {
-      inner.values[slot] = try .tuple(Array(arguments.positional.dropFirst(count)))
-    } else if arguments.positional.count > count {
-      throw Failure.type("macro '\(macro.name)' takes not more than \(count) argument(s)")
-    }
-    activations.append(Activation(returnTo: position + 1, scope: scope, given: given))
-    buffers.append("")
-    scope = inner
-    return macro.entry - position
-  }
-
-  private func returnFromMacro() throws -> Int? {
-    guard let activation = activations.popLast() else { return nil }
-    stack.append(.string(buffers.removeLast()))
-    scope = activation.scope
-    return activation.returnTo - position
   }
 }

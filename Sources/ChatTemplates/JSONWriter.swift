@@ -39,7 +39,7 @@ struct JSONWriter {
   }
 
   private mutating func write(_ value: Value) throws {
-    try runtime.step()
+    try runtime.step(2)
     guard result.utf8.count <= runtime.limits.outputBytes else {
       throw Failure.limit("the JSON of a value takes more than \(runtime.limits.outputBytes) bytes")
     }
@@ -97,6 +97,7 @@ struct JSONWriter {
     case .double(let value): number(value)
     case .bool(let value): value ? "true" : "false"
     case .none: "null"
+    case .undefined: throw Failure.type("keys must be str, int, float, bool or None, not Undefined")
     }
   }
 

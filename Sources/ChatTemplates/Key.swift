@@ -3,6 +3,7 @@
 /// A key: 1, 1.0 and True are one key, and strings are equal when their scalars are (Swift's own comparison would
 /// also equate canonically equivalent spellings).
 enum Key: Hashable {
+  case undefined
   case none
   case bool(Bool)
   case int(Int)
@@ -11,6 +12,7 @@ enum Key: Hashable {
 
   init(_ value: Value) throws {
     switch value {
+    case .undefined: self = .undefined
     case .none: self = .none
     case .bool(let value): self = .bool(value)
     case .int(let value): self = .int(value)
@@ -22,6 +24,7 @@ enum Key: Hashable {
 
   var value: Value {
     switch self {
+    case .undefined: .undefined("an undefined value was used as a key")
     case .none: .none
     case .bool(let value): .bool(value)
     case .int(let value): .int(value)
@@ -35,14 +38,14 @@ enum Key: Hashable {
     case .bool(let value): value ? 1 : 0
     case .int(let value): value
     case .double(let value): Int(exactly: value)
-    case .none, .string: nil
+    case .undefined, .none, .string: nil
     }
   }
 
   static func == (left: Key, right: Key) -> Bool {
     switch (left, right) {
     case (.string(let a), .string(let b)): return sameScalars(a, b)
-    case (.none, .none): return true
+    case (.none, .none), (.undefined, .undefined): return true
     case (.double(let a), .double(let b)): return a == b
     default:
       guard let a = left.integer, let b = right.integer else { return false }
@@ -52,7 +55,9 @@ enum Key: Hashable {
 
   func hash(into hasher: inout Hasher) {
     if case .string(let text) = self {
-      let hashed: Void? = text.utf8.withContiguousStorageIfAvailable { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+      let hashed: Void? = text.utf8.withContiguousStorageIfAvailable {
+        hasher.combine(bytes: UnsafeRawBufferPointer($0))
+      }
       if hashed == nil { for byte in text.utf8 { hasher.combine(byte) } }
     } else if let integer {
       hasher.combine(integer)
@@ -67,7 +72,7 @@ extension Mapping {
   func value(for key: Value) throws -> Value? {
     switch key {
     case .list, .dictionary: throw Failure.type("unhashable type: '\(key.typeName)'")
-    case .none, .bool, .int, .double, .string, .markup: return entries[try Key(key)]
+    case .undefined, .none, .bool, .int, .double, .string, .markup: return entries[try Key(key)]
     default: return nil
     }
   }

@@ -194,7 +194,9 @@ struct Lexer {
       case "[": closers.append(UInt8(ascii: "]"))
       case "{": closers.append(UInt8(ascii: "}"))
       case ")", "]", "}":
-        guard let expected = closers.popLast() else { throw Problem(reason: .syntax("unexpected '\(symbol)'"), offset: start) }
+        guard let expected = closers.popLast() else {
+          throw Problem(reason: .syntax("expected an opening bracket before '\(symbol)'"), offset: start)
+        }
         guard symbol.utf8.first == expected else {
           let text = "expected '\(Unicode.Scalar(expected))', got '\(symbol)'"
           throw Problem(reason: .syntax(text), offset: start)
@@ -210,7 +212,9 @@ struct Lexer {
   /// The place after digits with single underscores between them.
   private func skippingDigits(from start: Int, _ isDigit: (UInt8?) -> Bool) -> Int {
     var index = start
-    while isDigit(byte(at: index)) || index > start && byte(at: index) == UInt8(ascii: "_") && isDigit(byte(at: index + 1)) {
+    while isDigit(byte(at: index))
+      || index > start && byte(at: index) == UInt8(ascii: "_") && isDigit(byte(at: index + 1))
+    {
       index += 1
     }
     return index
@@ -244,7 +248,8 @@ struct Lexer {
     var digits = start
     if source[start] == UInt8(ascii: "0") {
       let prefix = byte(at: start + 1).map { $0 | 0x20 }
-      for (letter, value) in [(UInt8(ascii: "x"), 16), (UInt8(ascii: "o"), 8), (UInt8(ascii: "b"), 2)] where prefix == letter {
+      let bases = [(UInt8(ascii: "x"), 16), (UInt8(ascii: "o"), 8), (UInt8(ascii: "b"), 2)]
+      for (letter, value) in bases where prefix == letter {
         func isOf(_ byte: UInt8?) -> Bool { byte.map { Int(String(Unicode.Scalar($0)), radix: value) != nil } ?? false }
         let first = start + (byte(at: start + 2) == UInt8(ascii: "_") ? 3 : 2)
         if isOf(byte(at: first)) {
@@ -269,7 +274,8 @@ struct Lexer {
     while let byte = byte(at: position) {
       if byte < 0x80 {
         let letter = byte | 0x20
-        guard letter >= 97 && letter <= 122 || byte == UInt8(ascii: "_") || position > start && isDigit(byte) else { break }
+        let isLetter = letter >= 97 && letter <= 122 || byte == UInt8(ascii: "_")
+        guard isLetter || position > start && isDigit(byte) else { break }
         position += 1
       } else {
         guard let scalar = scalar(at: position),
@@ -288,7 +294,9 @@ struct Lexer {
     guard let quote = byte(at: start), quote == UInt8(ascii: "'") || quote == UInt8(ascii: "\"") else { return false }
     var index = start + 1
     while let byte = byte(at: index), byte != quote { index += byte == UInt8(ascii: "\\") ? 2 : 1 }
-    guard index < source.count else { throw Problem(reason: .syntax("expected the end of a string, \(Unicode.Scalar(quote))"), offset: start) }
+    guard index < source.count else {
+      throw Problem(reason: .syntax("expected the end of a string, \(Unicode.Scalar(quote))"), offset: start)
+    }
     position = index + 1
     var unescaper = Unescaper(scalars: Array(text(start + 1, index).unicodeScalars)[...])
     do {
@@ -311,68 +319,5 @@ struct Lexer {
     }
     position += 1
     return String(Unicode.Scalar(byte))
-  }
-}
-
-/// The escapes of a string literal, as Python's `unicode-escape` codec reads them.
-private struct Unescaper {
-  var scalars: ArraySlice<Unicode.Scalar>
-
-  mutating func unescape() throws -> String {
-    var result = String.UnicodeScalarView()
-    while let scalar = scalars.popFirst() {
-      guard scalar == "\\", let escaped = scalars.popFirst() else {
-        result.append(scalar)
-        continue
-      }
-      switch escaped {
-      case "\n": break
-      case "\\", "'", "\"": result.append(escaped)
-      case "a": result.append("\u{7}")
-      case "b": result.append("\u{8}")
-      case "f": result.append("\u{C}")
-      case "n": result.append("\n")
-      case "r": result.append("\r")
-      case "t": result.append("\t")
-      case "v": result.append("\u{B}")
-      case "0"..."7":
-        var value = escaped.value - 48
-        for _ in 0..<2 {
-          guard let digit = scalars.first, digit >= "0", digit <= "7" else { break }
-          value = value * 8 + digit.value - 48
-          scalars.removeFirst()
-        }
-        try result.append(Self.scalar(value))
-      case "x": try result.append(hexadecimal(2))
-      case "u": try result.append(hexadecimal(4))
-      case "U": try result.append(hexadecimal(8))
-      case "N": throw Failure(.unsupported("a character by name (\\N)"))
-      default:
-        result.append("\\")
-        // Python sees what is not ASCII as an escape already, whose own backslash the first one then quotes.
-        if escaped.isASCII {
-          result.append(escaped)
-        } else {
-          let code = escaped.value
-          let (letter, width) = code <= 0xFF ? ("x", 2) : code <= 0xFFFF ? ("u", 4) : ("U", 8)
-          result.append(contentsOf: (letter + PythonText.hexadecimal(code, width: width)).unicodeScalars)
-        }
-      }
-    }
-    return String(result)
-  }
-
-  private mutating func hexadecimal(_ count: Int) throws -> Unicode.Scalar {
-    let digits = Text.string(scalars.prefix(count))
-    guard digits.utf8.count == count, digits.unicodeScalars.allSatisfy(\.properties.isASCIIHexDigit),
-      let value = UInt32(digits, radix: 16)
-    else { throw Failure(.syntax("expected \(count) hexadecimal digits in an escape")) }
-    scalars = scalars.dropFirst(count)
-    return try Self.scalar(value)
-  }
-
-  private static func scalar(_ value: UInt32) throws -> Unicode.Scalar {
-    guard let scalar = Unicode.Scalar(value) else { throw Failure(.unsupported("a surrogate in a string")) }
-    return scalar
   }
 }

@@ -3,9 +3,9 @@
 /// How much a template may consume while it renders. The defaults are far above what real templates need.
 public struct TemplateLimits: Sendable, Equatable {
   /// Instructions, loop turns and comparisons, about 10 to 100 ns each.
-  public var steps = 20_000_000
+  public var steps = 10_000_000
   /// Bytes of all the strings and lists created during one rendering, the output included.
-  public var allocatedBytes = 512 << 20
+  public var allocatedBytes = 256 << 20
   /// Bytes of rendered text.
   public var outputBytes = 64 << 20
   /// Macros active at once.
@@ -16,9 +16,13 @@ public struct TemplateLimits: Sendable, Equatable {
   /// Nesting of lists and dictionaries, fixed because walking and releasing them recurses on the thread's stack.
   static let valueDepth = 100
   /// Nesting of expressions and blocks, fixed because parsing recurses on the thread's stack.
-  static let syntaxDepth = 100
+  static let syntaxDepth = 32
   /// Bytes of a template's source.
   static let sourceBytes = 2 << 20
+  /// Parameters of a macro, and named arguments of a call.
+  static let parameters = 255
+  /// Bytes of a format for `strftime_now`.
+  static let dateFormatBytes = 1000
   /// Items of a `range`, as in Jinja2's sandbox.
   static let rangeCount = 100_000
 }

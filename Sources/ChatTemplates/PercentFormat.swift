@@ -84,7 +84,13 @@ enum PercentFormat {
 
     func expectAllUsed() throws {
       guard case .positional(let values) = source, used < values.count else { return }
-      if values.count == 1, case .list = values[0] { return }
+      // What has items by key may be left unused.
+      if values.count == 1 {
+        switch values[0] {
+        case .list, .range, .undefined: return
+        default: break
+        }
+      }
       throw Failure.type("not all arguments converted during string formatting")
     }
 
@@ -118,7 +124,9 @@ enum PercentFormat {
         return try specification.format(.double(number), runtime)
       case "c":
         if specification.alignment == nil { specification.alignment = ">" }
-        if let text = value.text, text.unicodeScalars.count == 1 { return try specification.format(text: text, runtime) }
+        if let text = value.text, text.unicodeScalars.count == 1 {
+          return try specification.format(text: text, runtime)
+        }
         guard let integer = value.integer else { throw Failure.type("%c requires int or char") }
         specification.type = "c"
         return try specification.format(.int(integer), runtime)

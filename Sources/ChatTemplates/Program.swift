@@ -31,7 +31,6 @@ struct Program: Sendable {
     var varargs: Int?
     var kwargs: Int?
     var frame: Int
-    var entry = 0
   }
 
   /// How many values a call takes from the stack.
@@ -99,6 +98,8 @@ enum Instruction: Sendable {
   case unpack(Int)
   case enterScope(Int)
   case leaveScope
+  /// Fails unless the value is a string: what a filter block makes must be one.
+  case expectText
   case beginCapture
   case endCapture
   case dropCapture
@@ -118,7 +119,8 @@ enum Instruction: Sendable {
   /// Sets `loop` and pushes the scope of the body.
   case enterBody(Int)
   // Macros
-  case defineMacro(Int)
+  /// Makes a macro whose body begins at a distance from here.
+  case defineMacro(Int, entry: Int)
   /// Jumps over the default of a parameter that was given.
   case jumpIfGiven(Int, Int)
   case returnFromMacro

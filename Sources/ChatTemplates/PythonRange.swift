@@ -24,7 +24,7 @@ final class PythonRange {
     self.step = step
   }
 
-  /// The item at `index`, which must be in `0..<count`.
+  /// The item at `index`; exact in `0..<count`.
   subscript(index: Int) -> Int { start &+ index &* step }
 
   func contains(_ value: Int) -> Bool {

@@ -26,7 +26,7 @@ struct PythonText {
   }
 
   private mutating func write(_ value: Value) throws {
-    try runtime.step()
+    try runtime.step(2)
     guard result.utf8.count <= runtime.limits.outputBytes else {
       throw Failure.limit("printing a value takes more than \(runtime.limits.outputBytes) bytes")
     }
@@ -52,7 +52,12 @@ struct PythonText {
       try write(Mapping(namespace.attributes))
       result += ">"
     case .loop(let loop): result += "<LoopContext \(loop.index0 + 1)/\(try loop.length())>"
-    case .callable: result += "<function>"
+    case .callable(let callable):
+      if case .macro(_, _, _, let name) = callable.kind {
+        result += "<Macro \(Self.quoted(name))>"
+      } else {
+        result += "<function>"
+      }
     }
   }
 

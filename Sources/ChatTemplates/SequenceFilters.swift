@@ -111,10 +111,13 @@ enum SequenceFilters {
 
   private static func attributePaths(_ attribute: Value?) throws -> [[Value]] {
     guard let text = attribute?.text else { return [try attributePath(attribute)] }
-    return try text.split(separator: ",", omittingEmptySubsequences: false).map { try attributePath(.string(String($0))) }
+    let paths = text.split(separator: ",", omittingEmptySubsequences: false)
+    return try paths.map { try attributePath(.string(String($0))) }
   }
 
-  private static func look(_ item: Value, _ path: [Value], _ runtime: Runtime, otherwise: Value? = nil) throws -> Value {
+  private static func look(_ item: Value, _ path: [Value], _ runtime: Runtime, otherwise: Value? = nil) throws
+    -> Value
+  {
     try runtime.step()
     return try path.reduce(item) { value, key in
       let found = try Attributes.item(value, key, runtime)
@@ -201,7 +204,8 @@ enum SequenceFilters {
     }
     let pairs = mapping.entries.map { (key: $0.key.value, value: $0.value) }
     let sorted = try Sorting.sorted(
-      pairs, by: { folded(by == "key" ? $0.key : $0.value, unless: bound[0].isTrue) }, reverse: bound[2].isTrue, runtime)
+      pairs, by: { folded(by == "key" ? $0.key : $0.value, unless: bound[0].isTrue) }, reverse: bound[2].isTrue,
+      runtime)
     return try .list(sorted.map { try .tuple([$0.key, $0.value]) })
   }
 
@@ -225,12 +229,8 @@ enum SequenceFilters {
       let bound = try arguments.bind("unique", ["case_sensitive", "attribute"])
       let path = try attributePath(bound[1].unlessNone)
       var seen: Set<Key> = []
-      var sawUndefined = false
       return try value.iterate(runtime).filter { item in
-        let key = folded(try look(item, path, runtime), unless: bound[0].isTrue)
-        guard key.isUndefined else { return try seen.insert(Key(key)).inserted }
-        defer { sawUndefined = true }
-        return !sawUndefined
+        try seen.insert(Key(folded(look(item, path, runtime), unless: bound[0].isTrue))).inserted
       }
     }
   }

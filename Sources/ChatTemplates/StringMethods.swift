@@ -226,8 +226,8 @@ enum StringMethods {
       case "isnumeric": return all { $0.numericType != nil }
       case "isalpha": return all(Self.isLetter)
       case "isalnum": return all { Self.isLetter($0) || $0.numericType != nil }
-      case "islower": return .bool(Self.isLower(text))
-      case "isupper": return .bool(Self.isUpper(text))
+      case "islower": return .bool(StringMethods.isLower(text))
+      case "isupper": return .bool(StringMethods.isUpper(text))
       default: return .bool(Text.title(text) == text && scalars.contains { $0.properties.isCased })
       }
     }
@@ -239,17 +239,19 @@ enum StringMethods {
       }
     }
 
-    static func isLower(_ text: String) -> Bool {
-      text.unicodeScalars.contains { $0.properties.isLowercase }
-        && !text.unicodeScalars.contains { $0.properties.isUppercase || $0.properties.generalCategory == .titlecaseLetter }
-    }
-
-    static func isUpper(_ text: String) -> Bool {
-      text.unicodeScalars.contains { $0.properties.isUppercase }
-        && !text.unicodeScalars.contains { $0.properties.isLowercase || $0.properties.generalCategory == .titlecaseLetter }
-    }
   }
 
-  static func isLower(_ text: String) -> Bool { Call.isLower(text) }
-  static func isUpper(_ text: String) -> Bool { Call.isUpper(text) }
+  static func isLower(_ text: String) -> Bool {
+    text.unicodeScalars.contains(where: \.properties.isLowercase)
+      && !text.unicodeScalars.contains { $0.properties.isUppercase || isTitlecase($0) }
+  }
+
+  static func isUpper(_ text: String) -> Bool {
+    text.unicodeScalars.contains(where: \.properties.isUppercase)
+      && !text.unicodeScalars.contains { $0.properties.isLowercase || isTitlecase($0) }
+  }
+
+  private static func isTitlecase(_ scalar: Unicode.Scalar) -> Bool {
+    scalar.properties.generalCategory == .titlecaseLetter
+  }
 }

@@ -70,7 +70,7 @@ enum Tests {
     },
     "filter": { value, arguments, _ in
       try arguments.expectNone("filter")
-      return value.text.map { Filters.table[$0] != nil } ?? false
+      return try isName(value, in: Filters.table)
     },
     "lower": { value, arguments, runtime in
       try arguments.expectNone("lower")
@@ -86,13 +86,20 @@ enum Tests {
     },
     "test": { value, arguments, _ in
       try arguments.expectNone("test")
-      return value.text.map { Tests.table[$0] != nil } ?? false
+      return try isName(value, in: Tests.table)
     },
     "upper": { value, arguments, runtime in
       try arguments.expectNone("upper")
       return StringMethods.isUpper(try PythonText.string(value, runtime))
     },
   ]
+
+  private static func isName(_ value: Value, in table: [String: some Any]) throws -> Bool {
+    switch value {
+    case .list, .dictionary: throw Failure.type("unhashable type: '\(value.typeName)'")
+    default: return value.text.map { table[$0] != nil } ?? false
+    }
+  }
 
   private static func isZero(_ value: Value) -> Bool { Operators.number(value) == 0 }
 

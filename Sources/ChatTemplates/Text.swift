@@ -59,7 +59,9 @@ enum Text {
   }
 
   /// `str.replace`; an empty `old` matches between all scalars, as in Python.
-  static func replace(_ text: String, _ old: String, with new: String, limit: Int, _ runtime: Runtime) throws -> String {
+  static func replace(_ text: String, _ old: String, with new: String, limit: Int, _ runtime: Runtime) throws
+    -> String
+  {
     try runtime.step(text.utf8.count / 16)
     if old.isEmpty {
       let count = min(limit, text.unicodeScalars.count + 1)
@@ -94,7 +96,9 @@ enum Text {
   }
 
   /// `str.split` and `str.rsplit` with a separator, which must not be empty.
-  static func split(_ text: String, by separator: String, limit: Int, fromEnd: Bool, _ runtime: Runtime) throws -> [String] {
+  static func split(_ text: String, by separator: String, limit: Int, fromEnd: Bool, _ runtime: Runtime) throws
+    -> [String]
+  {
     try runtime.allocate(text.utf8.count)
     let bytes = Array(text.utf8)
     let needle = Array(separator.utf8)
@@ -129,9 +133,7 @@ enum Text {
       try runtime.allocateItems(1)
       let start = index
       if words.count == limit {
-        index = scalars.count
-        while isSpace(scalars[index - 1]) { index -= 1 }
-        words.append(Array(scalars[start..<index]))
+        words.append(Array(scalars[start...]))
         break
       }
       while index < scalars.count, !isSpace(scalars[index]) { index += 1 }
@@ -224,9 +226,9 @@ enum Text {
   }
 
   /// Pads to `width` scalars; centring puts the odd one where Python puts it.
-  static func pad(_ text: String, to width: Int, with fill: Unicode.Scalar = " ", _ side: Side, _ runtime: Runtime) throws
-    -> String
-  {
+  static func pad(
+    _ text: String, to width: Int, with fill: Unicode.Scalar = " ", _ side: Side, _ runtime: Runtime
+  ) throws -> String {
     let missing = width.subtractingReportingOverflow(text.unicodeScalars.count)
     guard !missing.overflow, missing.partialValue > 0 else { return text }
     try runtime.allocate(saturating(missing.partialValue, times: 4) &+ text.utf8.count)

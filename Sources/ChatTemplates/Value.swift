@@ -115,7 +115,8 @@ final class Namespace {
 /// Something that can be called.
 final class Callable {
   enum Kind {
-    case macro(Int, Scope)
+    /// A macro of the program, where its body begins and the scope that it was defined in.
+    case macro(Int, entry: Int, Scope, name: String)
     case method(of: Value, String)
     case function(GlobalFunction)
   }

@@ -70,7 +70,7 @@ let referenceClock = TemplateClock(
 let realReferences = ProcessInfo.processInfo.environment["MALMOI_TEMPLATE_REFERENCES"]
 
 @Suite struct ReferenceTests {
-  @Test(arguments: ["constructs.json", "found.json"])
+  @Test(arguments: ["constructs.json"])
   func `stored cases render as in Jinja2`(file: String) throws {
     let cases = try ReferenceCase.load(fixture(file))
     #expect(!cases.isEmpty)

@@ -2,6 +2,7 @@
 
 Only jinja2 is needed (pip install jinja2==3.1.6). The clock stands still, so that outputs can be stored.
 """
+import copy
 import datetime
 import json
 
@@ -79,7 +80,7 @@ def case(name, template, variables):
     """One reference: what Jinja2 makes of a template, or how it refuses."""
     result = {"name": name, "template": template, "variables": variables}
     try:
-        result["output"] = environment().from_string(template).render(**variables)
+        result["output"] = environment().from_string(template).render(**copy.deepcopy(variables))
     except Raised as error:
         result["raised"] = str(error.message)
     except Exception as error:

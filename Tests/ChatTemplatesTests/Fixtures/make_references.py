@@ -16,7 +16,7 @@ import tarfile
 
 from jinja_reference import case
 
-PACKAGE = "llama-cpp-python==0.3.16"
+PACKAGE = "llama-cpp-python==0.3.36"
 
 TOOLS = [
     {
@@ -109,10 +109,9 @@ def templates(folder, cache):
     if folder is None:
         archives = list(cache.glob("llama_cpp_python-*.tar.gz"))
         if not archives:
-            options = ["--no-deps", "--no-binary", ":all:", "--no-build-isolation"]
-            source = [sys.executable, "-m", "pip", "download", *options, PACKAGE, "-d", str(cache)]
-            # pip asks the package for its metadata after the download, which needs a build tool that nobody needs here.
-            subprocess.run(source, check=False)
+            # pip makes the package's metadata after the download, with a build tool that it fetches; nothing is compiled.
+            download = ["pip", "download", "--quiet", "--no-deps", "--no-binary", "llama-cpp-python", PACKAGE]
+            subprocess.run([sys.executable, "-m", *download, "-d", str(cache)], check=True)
             archives = list(cache.glob("llama_cpp_python-*.tar.gz"))
         with tarfile.open(archives[0]) as archive:
             for member in archive:
