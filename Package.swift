@@ -32,12 +32,18 @@ let package = Package(
     .target(
       name: "Malmoi",
       dependencies: ["ChatTemplates", "Checkpoints", "Generation", "Hub", "Models", "Tensors", "Tokenization"]),
+    // Debian: libedit-dev; part of macOS.
+    .systemLibrary(
+      name: "CEditLine", pkgConfig: "libedit", providers: [.apt(["libedit-dev"]), .brew(["libedit"])]),
     .executableTarget(name: "MalmoiCommand", 
       dependencies: [
-        "Checkpoints", "Generation", "Layers", "Malmoi", "Models", "Tensors", "Tokenization", argumentParser,
+        "CEditLine", "Checkpoints", "Generation", "Layers", "Malmoi", "Models", "Tensors", "Tokenization",
+        argumentParser,
       ]),
 
-    .target(name: "TestSupport", dependencies: ["Hub"], path: "Tests/TestSupport"),
+    .target(
+      name: "TestSupport", dependencies: ["Checkpoints", "Hub", "Tensors", "Tokenization"],
+      path: "Tests/TestSupport"),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"]),
     .testTarget(name: "TokenizationTests", dependencies: ["Tokenization", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(name: "ChatTemplatesTests", dependencies: ["ChatTemplates", "TestSupport"], exclude: ["Fixtures"]),
@@ -46,6 +52,7 @@ let package = Package(
     .testTarget(name: "ModelsTests", dependencies: ["Models", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(name: "GenerationTests", dependencies: ["Generation", "TestSupport"]),
     .testTarget(name: "MalmoiTests", dependencies: ["Malmoi", "TestSupport"]),
+    .testTarget(name: "CommandTests", dependencies: ["MalmoiCommand", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6],
 )
