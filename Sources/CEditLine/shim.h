@@ -21,15 +21,12 @@ static inline void editline_start(
   rl_initialize();
 }
 
-static inline int editline_line_is_empty(void) { return rl_end == 0; }
-
 /// Says that the completions just given are all there are; otherwise libedit goes on with names of files.
 static inline void editline_complete_no_files(void) { rl_attempted_completion_over = 1; }
 
-/// Shows the line anew, after the terminal has changed its size or the program was suspended.
-static inline void editline_redraw(void) {
+/// Shows the line anew where a suspended program goes on.
+static inline void editline_resume(void) {
   rl_prep_terminal(1);
-  rl_resize_terminal();
   rl_forced_update_display();
 }
 

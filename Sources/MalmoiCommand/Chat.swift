@@ -54,8 +54,11 @@ final class Chat {
   private func greet() {
     let parameters = model.file.tensors.reduce(0) { $0 + $1.elementCount }
     let bytes = model.file.tensors.reduce(0) { $0 + $1.byteRange.count }
+    let million = 1_000_000
     say(
-      "\(model.name): \(Output.number(parameters / 1_000_000)) million parameters, \(Output.bytes(bytes)), "
+      "\((model.name as NSString).lastPathComponent): "
+        + (parameters < million ? Output.number(parameters) : "\(Output.number(parameters / million)) million")
+        + " parameters, \(Output.bytes(bytes)), "
         + "context of \(Output.number(model.contextLength)) tokens; /help lists the commands")
     guard continuesText else { return }
     say(model.chatTemplate == nil
@@ -72,13 +75,14 @@ final class Chat {
         Output.text("\n")
         return nil
       case .interrupted(let wasEmpty):
-        Output.text("\n")
         if wasEmpty, lines.isEmpty { say("/exit or Ctrl-D leaves") }
         lines = []
       case .line(let line) where line.hasSuffix("\\"):
         lines.append(String(line.dropLast()))
       case .line(let line):
-        let mark = String(KeyDecoder.lineMark), entry = (lines + [line]).joined(separator: mark)
+        let mark = String(KeyDecoder.lineMark)
+        var entry = (lines + [line]).joined(separator: mark)
+        while entry.hasSuffix(mark) { entry.removeLast() }  // the end of a pasted line
         remember(entry)
         return entry.replacingOccurrences(of: mark, with: "\n")
       }
@@ -104,6 +108,7 @@ final class Chat {
     case .system:
       session.transcript = [ChatMessage(role: "system", content: argument)]
         + session.transcript.dropFirst(instructions.count)
+      say("the model has new instructions")
     case .save: try save(argument)
     case .stats:
       guard let statistics = lastStatistics else { throw Failure("there is no answer yet") }
@@ -202,7 +207,7 @@ final class Chat {
   private func explain(_ error: any Error) -> String {
     guard case GenerationError.exceededContextWindowSize(let tokens, let length) = error else { return "\(error)" }
     let trained = model.decoder.configuration.contextLength
-    let larger = length < trained ? ", --context \(Output.number(trained)) would be the most" : ""
+    let larger = length < trained ? ", --context \(trained) would be the most" : ""
     let excess = "\(Output.number(tokens)) tokens do not fit into the context of \(Output.number(length)): "
     if continuesText || shiftsContext || session.transcript.count == instructions.count {
       return excess + "the line is too long" + larger

@@ -15,8 +15,9 @@ final class LineEditor: Sendable {
     var decoder = KeyDecoder()
     var signals: ChatSignals?
     var completions: [String] = []
+    /// Keys that a Ctrl-C presses: the cursor goes behind the whole text, then the line is given up.
+    var interruption: [Int32] = []
     var isInterrupted = false
-    var wasEmpty = false
   }
 
   // libedit calls functions that know nothing but themselves.
@@ -52,13 +53,15 @@ final class LineEditor: Sendable {
   }
 
   private static func read(_ prompt: String) -> Input {
-    shared.withLock { $0.isInterrupted = false }
     setBracketedPaste(true)
     let line = readline(prompt)
     setBracketedPaste(false)
     defer { free(line) }
-    if let line { return .line(String(cString: line)) }
-    return shared.withLock { $0.isInterrupted ? .interrupted(wasEmpty: $0.wasEmpty) : .end }
+    guard let text = line.map({ String(cString: $0) }) else { return .end }
+    return shared.withLock { state in
+      defer { state.isInterrupted = false }
+      return state.isInterrupted ? .interrupted(wasEmpty: text.isEmpty) : .line(text)
+    }
   }
 
   private static func setBracketedPaste(_ isOn: Bool) {
@@ -68,9 +71,9 @@ final class LineEditor: Sendable {
 
   /// The next key for libedit; -1 makes it leave off.
   private static func nextKey() -> Int32 {
-    let (signals, isInterrupted) = shared.withLock { ($0.signals, $0.isInterrupted) }
-    guard let signals, !isInterrupted else { return -1 }
+    guard let signals = shared.withLock({ $0.signals }) else { return -1 }
     while true {
+      if let key = shared.withLock({ $0.interruption.popLast() }) { return key }
       let (key, isWaiting) = shared.withLock { ($0.decoder.next(), $0.decoder.isWaiting) }
       if let key { return Int32(key.value) }
       var waited = [
@@ -83,10 +86,9 @@ final class LineEditor: Sendable {
       guard ready > 0 else { continue }
       if waited[1].revents != 0 {
         switch signals.next() {
-        case .interrupt?:
-          interrupt()
-          return endOfLine
-        case .redraw?: editline_redraw()
+        case .interrupt?: interrupt()
+        case .resize?: rl_resize_terminal()
+        case .resume?: editline_resume()
         case nil: break
         }
       } else if waited[0].revents != 0, !fill() {
@@ -95,13 +97,11 @@ final class LineEditor: Sendable {
     }
   }
 
-  /// Ctrl-E: the cursor goes behind the whole text before it is abandoned.
-  private static let endOfLine: Int32 = 5
-
   private static func interrupt() {
+    let controlE: Int32 = 5, carriageReturn: Int32 = 13
     shared.withLock {
+      $0.interruption = [carriageReturn, controlE]
       $0.isInterrupted = true
-      $0.wasEmpty = editline_line_is_empty() != 0
       $0.decoder.reset()
     }
   }
@@ -124,21 +124,17 @@ final class LineEditor: Sendable {
     let beginning = String(cString: word)
     let found = shared.withLock { $0.completions }.filter { $0.hasPrefix(beginning) }
     guard let first = found.first else { return nil }
+    // The first of the list is what all have in common.
     let common = found.dropFirst().reduce(first) { $0.commonPrefix(with: $1) }
-    // libedit frees the list and its texts: the common beginning, all of them, nil.
-    let list = [common] + found
-    return list.withCStringArray { $0 }
+    return cStrings([common] + found)
   }
-}
 
-extension [String] {
-  /// A nil-terminated array of C strings that belongs to whoever gets it.
-  fileprivate func withCStringArray<Result>(
-    _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?) -> Result
-  ) -> Result {
-    let size = MemoryLayout<UnsafeMutablePointer<CChar>?>.stride
-    let array = calloc(count + 1, size)?.bindMemory(to: UnsafeMutablePointer<CChar>?.self, capacity: count + 1)
-    for (index, string) in enumerated() { array?[index] = strdup(string) }
-    return body(array)
+  /// A nil-terminated array of C strings, for libedit to free.
+  private static func cStrings(_ strings: [String]) -> UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? {
+    typealias Element = UnsafeMutablePointer<CChar>?
+    let array = calloc(strings.count + 1, MemoryLayout<Element>.stride)?
+      .bindMemory(to: Element.self, capacity: strings.count + 1)
+    for (index, string) in strings.enumerated() { array?[index] = strdup(string) }
+    return array
   }
 }

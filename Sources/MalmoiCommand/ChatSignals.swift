@@ -6,7 +6,7 @@ import Synchronization
 /// like the rest, into a pipe that the line editor watches.
 final class ChatSignals: Sendable {
   enum Event: UInt8 {
-    case interrupt, redraw
+    case interrupt, resize, resume
   }
 
   /// The pipe's end to wait on.
@@ -26,10 +26,10 @@ final class ChatSignals: Sendable {
     signal(SIGINT, SIG_IGN)
     let handlers: [(Int32, @Sendable () -> Void)] = [
       (SIGINT, { [weak self] in self?.interrupt() }),
-      (SIGWINCH, { [weak self] in self?.send(.redraw) }),
+      (SIGWINCH, { [weak self] in self?.send(.resize) }),
       (SIGCONT, { [weak self] in
         TerminalEcho.resume()
-        self?.send(.redraw)
+        self?.send(.resume)
       }),
     ]
     sources.withLock {

@@ -152,3 +152,13 @@ public final class Terminal: Sendable {
     return String(plain)
   }
 }
+
+/// A program of this package, which the build leaves beside the tests.
+public func program(_ name: String) -> URL {
+  #if os(macOS)
+  let bundle = Bundle.allBundles.first { $0.bundlePath.hasSuffix(".xctest") } ?? .main
+  return bundle.bundleURL.deletingLastPathComponent().appendingPathComponent(name)
+  #else
+  return Bundle.main.bundleURL.appendingPathComponent(name)
+  #endif
+}

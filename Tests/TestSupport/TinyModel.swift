@@ -54,7 +54,7 @@ public enum TinyModel {
     let rows = vocabulary.pieces.count
     try matrix("token_embd", width, rows)
     for layer in 0..<layers {
-      let name = { "blk.\(layer).\($0)" }
+      func name(_ part: String) -> String { "blk.\(layer).\(part)" }
       try norm(name("attn_norm"), width)
       try matrix(name("attn_q"), width, heads * headWidth)
       try matrix(name("attn_k"), width, keyValueHeads * headWidth)
