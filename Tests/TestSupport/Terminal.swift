@@ -21,19 +21,21 @@ public final class Terminal: Sendable {
     func check(_ holds: Bool, _ what: String) throws {
       if !holds { throw Failure(description: "\(what): \(String(cString: strerror(errno)))") }
     }
-    master = posix_openpt(O_RDWR | O_NOCTTY)
-    try check(master >= 0, "no pseudo-terminal")
-    try check(grantpt(master) == 0 && unlockpt(master) == 0, "the pseudo-terminal cannot be used")
-    guard let name = ptsname(master).map({ String(cString: $0) }) else {
+    var size = winsize(ws_row: UInt16(rows), ws_col: UInt16(columns), ws_xpixel: 0, ws_ypixel: 0)
+    var ends: (master: Int32, slave: Int32) = (-1, -1)
+    try check(openpty(&ends.master, &ends.slave, nil, nil, &size) == 0, "no pseudo-terminal")
+    master = ends.master
+    defer { close(ends.slave) }
+    for end in [ends.master, ends.slave] { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+    guard let name = ttyname(ends.slave).map({ String(cString: $0) }) else {
       throw Failure(description: "the pseudo-terminal has no name")
     }
-    _ = fcntl(master, F_SETFD, FD_CLOEXEC)
-    var size = winsize(ws_row: UInt16(rows), ws_col: UInt16(columns), ws_xpixel: 0, ws_ypixel: 0)
     #if os(Linux)
-    try check(ioctl(master, UInt(TIOCSWINSZ), &size) == 0, "the size cannot be set")
+    // Glibc's header has POSIX_SPAWN_SETSID for GNU C only.
+    let newSession: Int16 = 0x80
     var actions = posix_spawn_file_actions_t(), attributes = posix_spawnattr_t()
     #else
-    try check(ioctl(master, TIOCSWINSZ, &size) == 0, "the size cannot be set")
+    let newSession = Int16(POSIX_SPAWN_SETSID)
     var actions: posix_spawn_file_actions_t?, attributes: posix_spawnattr_t?
     #endif
     posix_spawn_file_actions_init(&actions)
@@ -50,7 +52,7 @@ public final class Terminal: Sendable {
     sigemptyset(&defaults)
     sigaddset(&defaults, SIGINT)
     posix_spawnattr_setsigdefault(&attributes, &defaults)
-    posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSID) | Int16(POSIX_SPAWN_SETSIGDEF))
+    posix_spawnattr_setflags(&attributes, newSession | Int16(POSIX_SPAWN_SETSIGDEF))
 
     var words = ([executable.path] + arguments).map { strdup($0) } + [nil]
     var variables = environment.map { strdup("\($0)=\($1)") } + [nil]
