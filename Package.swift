@@ -33,15 +33,20 @@ let package = Package(
     .target(
       name: "Malmoi",
       dependencies: ["ChatTemplates", "Checkpoints", "Generation", "Hub", "Models", "Tensors", "Tokenization"]),
+    // Debian: libedit-dev; part of macOS.
+    .systemLibrary(
+      name: "CEditLine", pkgConfig: "libedit", providers: [.apt(["libedit-dev"]), .brew(["libedit"])]),
     .executableTarget(
       name: "MalmoiCommand",
       dependencies: [
-        "Checkpoints", "Generation", "Layers", "Malmoi", "Models", "Tensors", "Tokenization", argumentParser,
+        "CEditLine", "Checkpoints", "Generation", "Layers", "Malmoi", "Models", "Tensors", "Tokenization",
+        argumentParser,
       ]),
-
     .executableTarget(name: "ChatExample", dependencies: ["Malmoi"], path: "Examples/Chat"),
 
-    .target(name: "TestSupport", dependencies: ["Hub"], path: "Tests/TestSupport"),
+    .target(
+      name: "TestSupport", dependencies: ["Checkpoints", "Hub", "Models", "Tensors", "Tokenization"],
+      path: "Tests/TestSupport"),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"]),
     .testTarget(name: "TokenizationTests", dependencies: ["Tokenization", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(name: "ChatTemplatesTests", dependencies: ["ChatTemplates", "TestSupport"], exclude: ["Fixtures"]),
@@ -50,6 +55,7 @@ let package = Package(
     .testTarget(name: "ModelsTests", dependencies: ["Models", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(name: "GenerationTests", dependencies: ["Generation", "TestSupport"]),
     .testTarget(name: "MalmoiTests", dependencies: ["Malmoi", "TestSupport"]),
+    .testTarget(name: "CommandTests", dependencies: ["Checkpoints", "MalmoiCommand", "Tensors", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6],
 )

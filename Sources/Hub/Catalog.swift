@@ -94,7 +94,7 @@ public struct Catalog: Sendable {
 }
 
 /// The least number of insertions, deletions and replacements of a character between two texts (Levenshtein, 1966).
-func editDistance(_ first: String, _ second: String) -> Int {
+package func editDistance(_ first: String, _ second: String) -> Int {
   let columns = Array(second.prefix(100))
   var row = Array(0...columns.count)
   for (index, character) in first.prefix(100).enumerated() {

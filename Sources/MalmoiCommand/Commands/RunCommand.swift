@@ -21,7 +21,8 @@ struct RunCommand: AsyncParsableCommand {
     let language = try await load.load(model)
     guard let asked else {
       return try await Chat(
-        model: language, instructions: system, options: sampling.options, shiftsContext: contextShift
+        model: language, instructions: system, options: sampling.options, shiftsContext: contextShift,
+        continuesText: raw
       ).run()
     }
     let stream: ResponseStream
