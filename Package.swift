@@ -37,7 +37,7 @@ let package = Package(
         "Checkpoints", "Generation", "Layers", "Malmoi", "Models", "Tensors", "Tokenization", argumentParser,
       ]),
 
-    .target(name: "TestSupport", dependencies: ["Hub"], path: "Tests/TestSupport"),
+    .target(name: "TestSupport", dependencies: ["Hub", "Models"], path: "Tests/TestSupport"),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"]),
     .testTarget(name: "TokenizationTests", dependencies: ["Tokenization", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(name: "ChatTemplatesTests", dependencies: ["ChatTemplates", "TestSupport"], exclude: ["Fixtures"]),
