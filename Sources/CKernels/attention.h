@@ -48,9 +48,7 @@ INLINE void page_values(const int count, const int vectors, const uint16_t *valu
   }
 }
 
-INLINE void merge(float *state, const vfloat *later, size_t head_width, size_t column, int vectors, float before,
-                  float after) {
-  (void)head_width;
+INLINE void merge(float *state, const vfloat *later, size_t column, int vectors, float before, float after) {
   for (int v = 0; v < vectors; v++) {
     float *p = state + column + v * 16;
     store_floats(p, fma(load_floats(p), all(before), later[v] * after));
@@ -77,12 +75,12 @@ INLINE void attend_rows(const int count, const uint16_t *keys, const uint16_t *v
   for (; column + 64 <= head_width; column += 64) {
     vfloat weighted[16];
     page_values(count, 4, values, head_width, column, (const float(*)[PAGE])scores, first, last, weighted);
-    for (int r = 0; r < count; r++) merge(rows[r].state, weighted + r * 4, head_width, column, 4, before[r], after[r]);
+    for (int r = 0; r < count; r++) merge(rows[r].state, weighted + r * 4, column, 4, before[r], after[r]);
   }
   for (; column < head_width; column += 16) {
     vfloat weighted[4];
     page_values(count, 1, values, head_width, column, (const float(*)[PAGE])scores, first, last, weighted);
-    for (int r = 0; r < count; r++) merge(rows[r].state, weighted + r, head_width, column, 1, before[r], after[r]);
+    for (int r = 0; r < count; r++) merge(rows[r].state, weighted + r, column, 1, before[r], after[r]);
   }
 }
 
@@ -119,19 +117,20 @@ static void NAME(merge_states)(float *state, const float *later, size_t head_wid
   }
 }
 
-// An 8-bit page keeps codes where the f16 page keeps values, and one f16 scale per 32 columns of each key or value:
-// keys `[4][head_width / 32][16]`, values `[64][head_width / 32]`.
+// An 8-bit page keeps codes where the f16 page keeps values, and one f16 scale per 32 columns of each key or value (the
+// last scale of an odd multiple of 16 serves 16): keys `[4][scales][16]`, values `[64][scales]`.
 
 static void NAME(store_codes)(const float *x, size_t head_width, int8_t *codes, size_t code_step, uint16_t *scales,
                               size_t scale_step) {
   for (size_t i = 0; i < head_width; i += 32) {
-    const vfloat a = load_floats(x + i), b = load_floats(x + i + 16);
+    const size_t columns = head_width - i < 32 ? 16 : 32;
+    const vfloat a = load_floats(x + i), b = columns == 32 ? load_floats(x + i + 16) : a;
     const float peak = max_lanes(larger(larger(a, -a), larger(b, -b)));
     const uint16_t half = mk_float_to_half(peak / 127.0f);
     const float scale = mk_half_to_float(half), inverse = scale > 0 ? 1.0f / scale : 0;
-    for (size_t k = 0; k < 32; k++) {
+    for (size_t k = 0; k < columns; k++) {
       const float q = __builtin_rintf(x[i + k] * inverse);
-      codes[(i + k) * code_step] = (int8_t)(q > 127 ? 127 : q < -127 ? -127 : q);
+      codes[(i + k) * code_step] = (int8_t)(q < 127 ? (q > -127 ? q : -127) : 127);  // 127 for NaN, too
     }
     scales[i / 32 * scale_step] = half;
   }
@@ -144,16 +143,18 @@ INLINE void expand(const int8_t *codes, vfloat scale, uint16_t *out) {
 
 static void NAME(expand_page)(const int8_t *key_codes, const uint16_t *key_scales, const int8_t *value_codes,
                               const uint16_t *value_scales, size_t head_width, uint16_t *keys, uint16_t *values) {
+  const size_t scales = (head_width + 31) / 32;
   for (size_t v = 0; v < KEY_VECTORS; v++) {
     for (size_t d = 0; d < head_width; d++) {
-      const vfloat scale = halves_to_floats(load_halves(key_scales + (v * (head_width / 32) + d / 32) * 16));
+      const vfloat scale = halves_to_floats(load_halves(key_scales + (v * scales + d / 32) * 16));
       const size_t at = (v * head_width + d) * 16;
       expand(key_codes + at, scale, keys + at);
     }
   }
-  for (size_t i = 0; i < PAGE * head_width; i += 32) {
-    const vfloat scale = all(mk_half_to_float(value_scales[i / 32]));
-    expand(value_codes + i, scale, values + i);
-    expand(value_codes + i + 16, scale, values + i + 16);
+  for (size_t k = 0; k < PAGE; k++) {
+    for (size_t d = 0; d < head_width; d += 16) {
+      const vfloat scale = all(mk_half_to_float(value_scales[k * scales + d / 32]));
+      expand(value_codes + k * head_width + d, scale, values + k * head_width + d);
+    }
   }
 }

@@ -159,7 +159,7 @@ static void NAME(quantize_tile)(const float *x, size_t columns, int tokens, int 
       const float *row = x + (size_t)t * columns + cell * MK_CELL;
       const vfloat a = load_floats(row), b = load_floats(row + 16);
       const float peak = max_lanes(larger(larger(a, -a), larger(b, -b)));
-      const float inverse = peak > 0 ? 127.0f / peak : 0;
+      const float inverse = peak > 0x1p-100f ? 127.0f / peak : 0;  // nearer to zero the quotient would overflow
       const vfloat qa = (a * inverse + round) - round, qb = (b * inverse + round) - round;
       const vsbyte ca = __builtin_convertvector(__builtin_convertvector(qa, vint), vsbyte);
       const vsbyte cb = __builtin_convertvector(__builtin_convertvector(qb, vint), vsbyte);

@@ -180,6 +180,7 @@ private final class Sequence: @unchecked Sendable {
   /// Tokens that the cache does not hold yet.
   var pending: ArraySlice<Int32> { tokens[cache.count...] }
   var isReadingPrompt: Bool { cache.count < request.prompt.count - 1 }
+  var isCancelled: Bool { ticket.cancelled.value.load(ordering: .relaxed) }
 
   func didRead() {
     if cache.count < request.prompt.count { _ = receive(.prompt(read: cache.count)) }
@@ -218,6 +219,9 @@ private final class Loop: @unchecked Sendable {  // `waiting` and `isStopping` a
   private var waiting: [Sequence] = []
   private var isStopping = false
 
+  /// No more sequences than a forward pass has tokens: then each of them advances with every pass.
+  private var mostRunning: Int { max(1, min(options.sequences, options.batchTokens)) }
+
   init(_ model: Decoder, options: Engine.Options, contextLength: Int) {
     self.model = model
     self.options = options
@@ -243,15 +247,20 @@ private final class Loop: @unchecked Sendable {  // `waiting` and `isStopping` a
     while true {
       condition.lock()
       while waiting.isEmpty, running.isEmpty, !isStopping { condition.wait() }
-      let room = max(0, options.sequences - running.count)
-      running += waiting.prefix(room)
-      waiting.removeFirst(min(room, waiting.count))
       let ends = isStopping
-      let left = ends ? waiting : []
-      condition.unlock()
-      for sequence in running + left where ends || sequence.ticket.cancelled.value.load(ordering: .relaxed) {
-        sequence.finish(.cancelled)
+      var over: [Sequence] = [], stillWaiting: [Sequence] = []
+      for sequence in waiting {
+        if ends || sequence.isCancelled {
+          over.append(sequence)  // a cancelled sequence need not wait for its turn to end
+        } else if running.count < mostRunning {
+          running.append(sequence)
+        } else {
+          stillWaiting.append(sequence)
+        }
       }
+      waiting = stillWaiting
+      condition.unlock()
+      for sequence in over + running where ends || sequence.isCancelled { sequence.finish(.cancelled) }
       if ends { return }
       running.removeAll(where: \.isFinished)
       step(running)
@@ -283,9 +292,11 @@ private final class Loop: @unchecked Sendable {  // `waiting` and `isStopping` a
     }
     guard !ready.isEmpty else { return }
     let logits = model.logits(states.rows(at: lastRows)), vocabulary = logits.shape[1]
-    for (index, sequence) in ready.enumerated() {
-      sequence.choose(from: UnsafeMutableBufferPointer(
-        rebasing: logits.floats[index * vocabulary..<(index + 1) * vocabulary]))
+    withExtendedLifetime(logits) {
+      for (index, sequence) in ready.enumerated() {
+        sequence.choose(from: UnsafeMutableBufferPointer(
+          rebasing: logits.floats[index * vocabulary..<(index + 1) * vocabulary]))
+      }
     }
   }
 }

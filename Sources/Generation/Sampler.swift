@@ -51,10 +51,10 @@ package struct Sampler {
     return draw(candidates) ?? best
   }
 
-  /// The token with the highest score; of equals the first.
+  /// The token with the highest score; of equals the first. What is no number is never chosen for its score.
   static func best(_ logits: UnsafeMutableBufferPointer<Float>) -> Int32 {
     var best = 0
-    for token in 1..<max(1, logits.count) where logits[token] > logits[best] { best = token }
+    for token in 1..<max(1, logits.count) where logits[token] > logits[best] || logits[best].isNaN { best = token }
     return Int32(best)
   }
 
@@ -84,7 +84,7 @@ package struct Sampler {
     for token in 0..<logits.count where logits[token] >= least {
       candidates.append(Candidate(token: Int32(token), score: logits[token]))
     }
-    if options.topK > 0, candidates.count > 4 * options.topK {
+    if options.topK > 0, candidates.count / 4 > options.topK {
       // The k-th best score bounds the rest from below.
       var scores = candidates.map(\.score)
       let bound = Self.select(&scores, rank: options.topK - 1)

@@ -35,10 +35,12 @@ extension Decoder {
         let rows = (start..<min(start + Self.rowsAtOnce, wanted.upperBound)).map { Int32($0 - first) }
         let logits = self.logits(states.rows(at: rows)), vocabulary = logits.shape[1]
         let sums = backend.logSumExp(logits)
-        for index in rows.indices {
-          let scores = UnsafeMutableBufferPointer(
-            rebasing: logits.floats[index * vocabulary..<(index + 1) * vocabulary])
-          try body(start + index, scores, sums.floats[index])
+        try withExtendedLifetime((logits, sums)) {
+          for index in rows.indices {
+            let scores = UnsafeMutableBufferPointer(
+              rebasing: logits.floats[index * vocabulary..<(index + 1) * vocabulary])
+            try body(start + index, scores, sums.floats[index])
+          }
         }
       }
     }
@@ -100,8 +102,8 @@ extension Decoder {
     var sum = 0.0, squares = 0.0, count = 0
     for window in 0..<windows {
       var part = Array(tokens[window * context..<(window + 1) * context])
-      try check(part)
       if let first { part[0] = first }
+      try check(part)
       predictions(of: part, at: context / 2..<context - 1) { position, scores, logSum in
         let loss = Double(logSum - scores[Int(part[position + 1])])
         sum += loss

@@ -20,29 +20,23 @@ package struct TextAssembler: Sendable {
 
   /// What was held back, once no more tokens come.
   package mutating func finish() -> String {
-    let (text, isStopped) = release(decoder.finish())
-    defer { held = [] }
-    return isStopped ? text : text + String(decoding: held, as: UTF8.self)
+    let text = release(decoder.finish(), isLast: true).text
+    held = []
+    return text
   }
 
-  private mutating func release(_ text: String) -> (String, Bool) {
+  /// - Parameter isLast: whether nothing follows that could complete the beginning of a stop string.
+  private mutating func release(_ text: String, isLast: Bool = false) -> (text: String, isStopped: Bool) {
     guard !stops.isEmpty else { return (text, false) }
     held += text.utf8
+    // The earliest place counts, whichever stop string it is.
     for start in held.indices {
-      // The earliest place counts, whichever stop string it is.
-      for stop in stops {
-        let rest = held[start...]
-        if rest.starts(with: stop) {
-          let before = String(decoding: held[..<start], as: UTF8.self)
-          held = []
-          return (before, true)
-        }
-        if rest.count < stop.count, stop.starts(with: rest) {
-          let certain = String(decoding: held[..<start], as: UTF8.self)
-          held.removeSubrange(..<start)
-          return (certain, false)
-        }
-      }
+      let rest = held[start...]
+      let isStopped = stops.contains { rest.starts(with: $0) }
+      guard isStopped || (!isLast && stops.contains { $0.starts(with: rest) }) else { continue }
+      let before = String(decoding: held[..<start], as: UTF8.self)
+      held = isStopped ? [] : Array(rest)
+      return (before, isStopped)
     }
     defer { held = [] }
     return (String(decoding: held, as: UTF8.self), false)

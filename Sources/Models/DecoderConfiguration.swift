@@ -39,6 +39,31 @@ public struct DecoderConfiguration: Sendable {
   public struct LayerPositions: Sendable {
     public var rotation: Rotation?
     public var window: Int?
+
+    package init(rotation: Rotation?, window: Int?) {
+      self.rotation = rotation
+      self.window = window
+    }
+  }
+
+  /// A family of one's own; what is not named here has a value that most families share.
+  package init(
+    architecture: String, vocabulary: Int, width: Int, heads: Int, keyValueHeads: Int, headWidth: Int, hiddenWidth: Int,
+    contextLength: Int, normEpsilon: Float, isHeadTied: Bool, positions: [LayerPositions]
+  ) {
+    self.architecture = architecture
+    self.vocabulary = vocabulary
+    self.width = width
+    self.layers = positions.count
+    self.heads = heads
+    self.keyValueHeads = keyValueHeads
+    self.headWidth = headWidth
+    self.hiddenWidth = hiddenWidth
+    self.contextLength = contextLength
+    self.normEpsilon = normEpsilon
+    self.isHeadTied = isHeadTied
+    self.positions = positions
+    attentionScale = 1 / Float(headWidth).squareRoot()
   }
 
   /// The layout of a cache page.

@@ -10,7 +10,7 @@ import Darwin
 public enum InstructionSet: String, CaseIterable, Sendable {
   case scalar, avx2, avx512
 
-  var code: mk_isa {
+  package var code: mk_isa {
     switch self {
     case .scalar: MK_SCALAR
     case .avx2: MK_AVX2

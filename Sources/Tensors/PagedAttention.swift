@@ -15,7 +15,7 @@ public struct PageLayout: Sendable, Equatable {
 
   public let layers: Int
   public let heads: Int
-  /// Numbers in a key or a value; a multiple of 16, of 32 for `q8_0`.
+  /// Numbers in a key or a value; a multiple of 16.
   public let headWidth: Int
   public let type: CacheType
 
@@ -27,7 +27,9 @@ public struct PageLayout: Sendable, Equatable {
   }
 
   private var codeBytes: Int { Self.tokens * headWidth * (type == .f16 ? 2 : 1) }
-  private var scaleBytes: Int { type == .f16 ? 0 : Self.tokens * headWidth / 32 * 2 }
+  /// Scales of a key or a value in `q8_0`.
+  var scales: Int { (headWidth + 31) / 32 }
+  private var scaleBytes: Int { type == .f16 ? 0 : Self.tokens * scales * 2 }
   private var bytesPerHead: Int { 2 * (codeBytes + scaleBytes) }
 
   /// Bytes of one page.

@@ -48,7 +48,11 @@ public final class Rotation: Sendable {
         floats[(position * 2 + 1) * pairs + pair] = Float(sin(angle) * magnitude)
       }
     }
-    chunks.withLock { $0[chunk] = table }
-    return table
+    // Another thread may have been faster; its table is in use and stays.
+    return chunks.withLock { chunks in
+      if let made = chunks[chunk] { return made }
+      chunks[chunk] = table
+      return table
+    }
   }
 }

@@ -38,12 +38,29 @@ public final class Storage: @unchecked Sendable {  // contents are written by th
 }
 
 /// Freed buffers by size. Sizes are rounded up to four steps per power of two, so that at most a fifth is unused.
-final class BufferPool: Sendable {
-  static let shared = BufferPool()
+package final class BufferPool: Sendable {
+  package static let shared = BufferPool(keepsAtMost: 256 << 20)
 
   /// Larger buffers, weights among them, go straight back to the system.
   private static let largestKept = 64 << 20
-  private let free = Mutex<[Int: [UInt]]>([:])
+  private let mostKept: Int
+
+  private struct Kept {
+    var buffers: [Int: [UInt]] = [:]
+    var bytes = 0
+  }
+  private let kept = Mutex(Kept())
+
+  /// - Parameter keepsAtMost: bytes of freed buffers beyond which all of them go back to the system: what is in use
+  ///   now comes again, what served a longer text or a larger batch does not stay for ever.
+  package init(keepsAtMost mostKept: Int) {
+    self.mostKept = mostKept
+  }
+
+  deinit { Self.deallocate(kept.withLock(\.buffers)) }
+
+  /// Bytes of freed buffers.
+  package var keptBytes: Int { kept.withLock(\.bytes) }
 
   private static func sizeClass(_ bytes: Int) -> Int {
     let bytes = max(bytes, 64)
@@ -52,16 +69,34 @@ final class BufferPool: Sendable {
     return (bytes + step - 1) / step * step
   }
 
-  func take(atLeast byteCount: Int) -> (Int, UnsafeMutableRawPointer) {
+  package func take(atLeast byteCount: Int) -> (Int, UnsafeMutableRawPointer) {
     let size = Self.sizeClass(byteCount)
-    if let kept = free.withLock({ $0[size]?.popLast() }), let address = UnsafeMutableRawPointer(bitPattern: kept) {
-      return (size, address)
+    let address = kept.withLock { kept in
+      let address = kept.buffers[size]?.popLast()
+      if address != nil { kept.bytes -= size }
+      return address
     }
+    if let address, let pointer = UnsafeMutableRawPointer(bitPattern: address) { return (size, pointer) }
     return (size, UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 64))
   }
 
-  func give(_ address: UnsafeMutableRawPointer, sizeClass: Int) {
+  package func give(_ address: UnsafeMutableRawPointer, sizeClass: Int) {
     guard sizeClass <= Self.largestKept else { return address.deallocate() }
-    free.withLock { $0[sizeClass, default: []].append(UInt(bitPattern: address)) }
+    let number = UInt(bitPattern: address)
+    let surplus = kept.withLock { kept in
+      var surplus: [Int: [UInt]] = [:]
+      if kept.bytes + sizeClass > mostKept {
+        surplus = kept.buffers
+        kept = Kept()
+      }
+      kept.buffers[sizeClass, default: []].append(number)
+      kept.bytes += sizeClass
+      return surplus
+    }
+    Self.deallocate(surplus)
+  }
+
+  private static func deallocate(_ buffers: [Int: [UInt]]) {
+    for address in buffers.values.joined() { UnsafeMutableRawPointer(bitPattern: address)?.deallocate() }
   }
 }

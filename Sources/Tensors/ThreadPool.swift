@@ -25,9 +25,10 @@ public final class ThreadPool: Sendable {
 
   /// Calls `body` for every chunk `0 ..< chunks`, on all threads, and returns when all are done.
   ///
-  /// What a chunk computes must not depend on which thread runs it or when.
+  /// What a chunk computes must not depend on which thread runs it or when. A region inside a chunk runs on the
+  /// thread of that chunk alone.
   public func run(chunks: Int, _ body: (Int) -> Void) {
-    guard chunks > 1, threadCount > 1 else {
+    guard chunks > 1, threadCount > 1, !crew.isAtWork else {
       for chunk in 0..<max(0, chunks) { body(chunk) }
       return
     }
@@ -53,6 +54,16 @@ private final class Crew: @unchecked Sendable {  // state is atomic, or written 
   private let callers = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private let wake = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+
+  /// The crew whose chunk the current thread runs.
+  private static let current: pthread_key_t = {
+    var key = pthread_key_t()
+    pthread_key_create(&key, nil)
+    return key
+  }()
+
+  /// Whether the current thread runs a chunk; then waiting for the crew would be waiting for itself.
+  var isAtWork: Bool { pthread_getspecific(Self.current) == Unmanaged.passUnretained(self).toOpaque() }
 
   init() {
     pthread_mutex_init(callers, nil)
@@ -104,7 +115,12 @@ private final class Crew: @unchecked Sendable {  // state is atomic, or written 
 
   func run(chunks: Int, _ body: (Int) -> Void) {
     pthread_mutex_lock(callers)
-    defer { pthread_mutex_unlock(callers) }
+    let outer = pthread_getspecific(Self.current)  // of another pool, when that one's chunk calls this one
+    pthread_setspecific(Self.current, Unmanaged.passUnretained(self).toOpaque())
+    defer {
+      pthread_setspecific(Self.current, outer)
+      pthread_mutex_unlock(callers)
+    }
     withoutActuallyEscaping(body) { body in
       withUnsafePointer(to: body) { pointer in
         self.body = pointer
@@ -143,6 +159,7 @@ private final class Crew: @unchecked Sendable {  // state is atomic, or written 
   }
 
   private func work() {
+    pthread_setspecific(Self.current, Unmanaged.passUnretained(self).toOpaque())
     var idle = 0
     while !stopping.load(ordering: .relaxed) {
       if claim() {

@@ -86,9 +86,10 @@ typedef struct {
   /// Merges the state of a later page into the state of the earlier ones, or, with `later` nil, divides by the sum.
   void (*merge_states)(float *state, const float *later, size_t head_width);
   /// One key or value `[head_width]` as 8-bit codes, `code_step` apart, with an f16 scale per 32, `scale_step` apart.
+  /// `head_width` is a multiple of 16.
   void (*store_codes)(const float *x, size_t head_width, int8_t *codes, size_t code_step, uint16_t *scales,
                       size_t scale_step);
-  /// A page of codes as the f16 page that attend_page reads. `head_width` is a multiple of 32.
+  /// A page of codes as the f16 page that attend_page reads. `head_width` is a multiple of 16.
   void (*expand_page)(const int8_t *key_codes, const uint16_t *key_scales, const int8_t *value_codes,
                       const uint16_t *value_scales, size_t head_width, uint16_t *keys, uint16_t *values);
 

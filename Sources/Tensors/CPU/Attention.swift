@@ -80,10 +80,10 @@ extension CPUBackend {
               case .q8_0:
                 kernels.store_codes(
                   keySource + at, width, parts.keys.assumingMemoryBound(to: Int8.self) + block, 16,
-                  parts.keyScales + slot / 16 * (width / 32) * 16 + slot % 16, 16)
+                  parts.keyScales + slot / 16 * layout.scales * 16 + slot % 16, 16)
                 kernels.store_codes(
                   valueSource + at, width, parts.values.assumingMemoryBound(to: Int8.self) + slot * width, 1,
-                  parts.valueScales + slot * (width / 32), 1)
+                  parts.valueScales + slot * layout.scales, 1)
               }
             }
           }

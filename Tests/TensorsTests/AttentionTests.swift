@@ -1,0 +1,165 @@
+// Attention over cache pages against softmax in double precision, and against itself in other groupings.
+import Foundation
+import Tensors
+import TestSupport
+import Testing
+
+/// Heads, their width, and what a query sees.
+struct AttentionCase: Sendable, CustomTestStringConvertible {
+  var heads, keyValueHeads, width: Int
+  var window: Int?
+  var type = CacheType.f16
+  var testDescription: String { "\(heads)/\(keyValueHeads) × \(width), window \(window ?? 0), \(type)" }
+
+  var layout: PageLayout { PageLayout(layers: 2, heads: keyValueHeads, headWidth: width, type: type) }
+}
+
+/// One sequence of random queries, keys and values, written to its pages as it is read.
+final class AttentionSequence {
+  let form: AttentionCase
+  let queries, keys, values: [Float]
+  private(set) var count = 0
+  private var pages: [Storage] = []
+
+  init(_ form: AttentionCase, length: Int, seed: UInt64) {
+    var random = SeededRandom(seed)
+    self.form = form
+    queries = random.floats(length * form.heads * form.width, spread: 2)
+    keys = random.floats(length * form.keyValueHeads * form.width, spread: 2)
+    values = random.floats(length * form.keyValueHeads * form.width, spread: 2)
+  }
+
+  /// Forgets all but the first `count` tokens, as a cache whose prefix is used again does.
+  func truncate(to count: Int) { self.count = count }
+
+  /// Attention of the next tokens of several sequences in one op; the results of each.
+  static func read(_ parts: [(AttentionSequence, Int)], on backend: CPUBackend) -> [[Float]] {
+    var queries: [Float] = [], keys: [Float] = [], values: [Float] = [], spans: [PagedAttention.Span] = []
+    let form = parts[0].0.form
+    var row = 0
+    for (sequence, tokens) in parts {
+      let range = sequence.count..<sequence.count + tokens
+      func part(_ all: [Float], _ heads: Int) -> ArraySlice<Float> {
+        all[range.lowerBound * heads * form.width..<range.upperBound * heads * form.width]
+      }
+      queries += part(sequence.queries, form.heads)
+      keys += part(sequence.keys, form.keyValueHeads)
+      values += part(sequence.values, form.keyValueHeads)
+      sequence.count += tokens
+      while sequence.pages.count * PageLayout.tokens < sequence.count { sequence.pages.append(.page(form.layout)) }
+      spans.append(.init(rows: row..<row + tokens, start: range.lowerBound, pages: sequence.pages))
+      row += tokens
+    }
+    let attention = PagedAttention(layout: form.layout, spans: spans, layer: 1, scale: 0.25, window: form.window)
+    let result = backend.attend(
+      attention, queries: Tensor(queries, shape: [row, form.heads, form.width], backend: backend),
+      keys: Tensor(keys, shape: [row, form.keyValueHeads, form.width], backend: backend),
+      values: Tensor(values, shape: [row, form.keyValueHeads, form.width], backend: backend))
+    return spans.map { result.part($0.rows) }
+  }
+
+  /// What the cache makes of a stored number.
+  private func stored(_ all: [Float], at place: Int) -> Double {
+    guard form.type == .q8_0 else { return Double(HalfPrecision.decode(HalfPrecision.encode(all[place]))) }
+    let start = place - place % form.width + place % form.width / 32 * 32
+    let end = min(start + 32, place - place % form.width + form.width)
+    let peak = all[start..<end].reduce(0) { max($0, $1.magnitude) }
+    let scale = HalfPrecision.decode(HalfPrecision.encode(peak / 127))
+    let code = max(-127, min(127, (all[place] * (1 / scale)).rounded(.toNearestOrEven)))
+    return Double(HalfPrecision.decode(HalfPrecision.encode(code * scale)))
+  }
+
+  /// Attention of the query at `position`, by definition.
+  func expected(at position: Int) -> [Double] {
+    let width = form.width, group = form.heads / form.keyValueHeads
+    let first = max(0, position + 1 - (form.window ?? .max / 2))
+    var result: [Double] = []
+    for head in 0..<form.heads {
+      let places = (first...position).map { ($0 * form.keyValueHeads + head / group) * width }
+      let query = (position * form.heads + head) * width
+      let scores = places.map { place in
+        (0..<width).reduce(0.0) { $0 + Double(queries[query + $1]) * stored(keys, at: place + $1) } * 0.25
+      }
+      let best = scores.max() ?? 0, weights = scores.map { exp($0 - best) }, sum = weights.reduce(0, +)
+      for column in 0..<width {
+        result.append(zip(places, weights).reduce(0.0) { $0 + stored(values, at: $1.0 + column) * $1.1 } / sum)
+      }
+    }
+    return result
+  }
+}
+
+@Suite struct `Attention over pages` {
+  private static let cases = [
+    AttentionCase(heads: 1, keyValueHeads: 1, width: 16),
+    AttentionCase(heads: 4, keyValueHeads: 2, width: 48, window: 5),
+    AttentionCase(heads: 6, keyValueHeads: 2, width: 32, type: .q8_0),
+    AttentionCase(heads: 4, keyValueHeads: 4, width: 80, window: 64),
+    AttentionCase(heads: 4, keyValueHeads: 2, width: 80, window: 64, type: .q8_0),
+    AttentionCase(heads: 8, keyValueHeads: 1, width: 64, window: 1),
+    AttentionCase(heads: 3, keyValueHeads: 1, width: 128, window: 100),
+    AttentionCase(heads: 2, keyValueHeads: 1, width: 256),
+    AttentionCase(heads: 2, keyValueHeads: 1, width: 16, window: 70, type: .q8_0),
+  ]
+
+  @Test(arguments: cases) func `is the softmax of scaled products`(form: AttentionCase) {
+    let backend = CPUBackend(threads: 2)
+    let long = AttentionSequence(form, length: 150, seed: 1), short = AttentionSequence(form, length: 9, seed: 2)
+    _ = AttentionSequence.read([(long, 60)], on: backend)
+    let results = AttentionSequence.read([(short, 9), (long, 90)], on: backend)
+    let rowWidth = form.heads * form.width
+    for position in [0, 3, 8] {
+      let row = Array(results[0][position * rowWidth..<(position + 1) * rowWidth])
+      #expect(isWithin(3e-6, floor: 2, row, short.expected(at: position)))
+    }
+    for position in [60, 63, 64, 127, 128, 149] {
+      let row = Array(results[1][(position - 60) * rowWidth..<(position - 59) * rowWidth])
+      #expect(isWithin(3e-6, floor: 2, row, long.expected(at: position)))
+    }
+  }
+
+  @Test(arguments: [CacheType.f16, .q8_0]) func `of one token over a long context is spread over pages`(type: CacheType) {
+    let form = AttentionCase(heads: 2, keyValueHeads: 1, width: 32, type: type)
+    // One thread takes the two queries as one tile; many threads split its pages.
+    var all: [[Float]] = []
+    for threads in [1, 2, 8] {
+      let backend = CPUBackend(threads: threads), sequence = AttentionSequence(form, length: 1001, seed: 3)
+      _ = AttentionSequence.read([(sequence, 1000)], on: backend)
+      all.append(AttentionSequence.read([(sequence, 1)], on: backend)[0])
+      if threads == 8 { #expect(isWithin(3e-6, floor: 2, all[2], sequence.expected(at: 1000))) }
+    }
+    #expect(sameBits(all[0], all[1]))
+    #expect(sameBits(all[0], all[2]))
+  }
+
+  @Test(arguments: cases) func `does not depend on threads, chunks or company`(form: AttentionCase) {
+    let whole = AttentionSequence(form, length: 300, seed: 4)
+    let expected = AttentionSequence.read([(whole, 300)], on: CPUBackend(threads: 1))[0]
+    for (threads, chunk) in [(2, 1), (3, 7), (4, 64), (1, 150), (8, 300)] {
+      let backend = CPUBackend(threads: threads)
+      let sequence = AttentionSequence(form, length: 300, seed: 4), other = AttentionSequence(form, length: 300, seed: 5)
+      var result: [Float] = []
+      while sequence.count < 300 {
+        let tokens = min(chunk, 300 - sequence.count)
+        // Every other op has another sequence before it.
+        if sequence.count / chunk % 2 == 1, other.count < 300 {
+          result += AttentionSequence.read([(other, min(3, 300 - other.count)), (sequence, tokens)], on: backend)[1]
+        } else {
+          result += AttentionSequence.read([(sequence, tokens)], on: backend)[0]
+        }
+      }
+      #expect(sameBits(result, expected), "\(threads) threads, chunks of \(chunk)")
+    }
+  }
+
+  @Test func `over a cache that was cut back is as over a new one`() {
+    let form = AttentionCase(heads: 4, keyValueHeads: 2, width: 32, window: 100), backend = CPUBackend(threads: 2)
+    let sequence = AttentionSequence(form, length: 200, seed: 6)
+    let expected = AttentionSequence.read([(sequence, 200)], on: backend)[0]
+    for count in [199, 130, 64, 1, 0] {
+      sequence.truncate(to: count)
+      let again = AttentionSequence.read([(sequence, 200 - count)], on: backend)[0]
+      #expect(sameBits(again, Array(expected[(count * form.heads * form.width)...])))
+    }
+  }
+}
