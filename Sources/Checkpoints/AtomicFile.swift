@@ -6,7 +6,7 @@ import Darwin
 #endif
 
 /// Bytes on their way into a file that takes its name only when it is complete and on the disk.
-final class AtomicFile {
+package final class AtomicFile {
   private static let bufferSize = 1 << 20
 
   private let path: String
@@ -16,7 +16,7 @@ final class AtomicFile {
   private var isInPlace = false
 
   /// Creates the file that is written aside, in the folder of `path`.
-  init(path: String) throws(CheckpointError) {
+  package init(path: String) throws(CheckpointError) {
     self.path = path
     asidePath = "\(path).\(getpid())-\(UInt32.random(in: 0 ... .max)).partial"
     let opened = open(asidePath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
@@ -27,7 +27,7 @@ final class AtomicFile {
     buffer.reserveCapacity(Self.bufferSize)
   }
 
-  func append(_ bytes: UnsafeRawBufferPointer) throws {
+  package func append(_ bytes: UnsafeRawBufferPointer) throws {
     if buffer.count + bytes.count > Self.bufferSize { try flush() }
     if bytes.count >= Self.bufferSize {
       try write(bytes)
@@ -37,7 +37,7 @@ final class AtomicFile {
   }
 
   /// Brings everything to the disk and puts the file in its place, over an older one if there is one.
-  func commit() throws {
+  package func commit() throws {
     try flush()
     guard fsync(descriptor) == 0 else { throw failure() }
     guard close(descriptor) == 0 else {

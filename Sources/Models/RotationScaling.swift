@@ -8,8 +8,9 @@ enum RotationScaling {
   case none
   /// All positions divided by a factor (Chen et al. 2023).
   case linear(factor: Double)
-  /// Low frequencies divided, high ones kept (YaRN, Peng et al. 2023), from an original context length.
-  case yarn(factor: Double, originalContext: Int?, attentionFactor: Double)
+  /// Low frequencies divided, high ones kept (YaRN, Peng et al. 2023), from an original context length: those that turn
+  /// `fast` times or more within it are kept, those that turn `slow` times or less are divided.
+  case yarn(factor: Double, originalContext: Int?, fast: Double, slow: Double, attentionFactor: Double)
   /// A divisor for each frequency (Llama 3).
   case divisors([Float])
 
@@ -34,9 +35,14 @@ enum RotationScaling {
     case "none"?: self = .none
     case "linear"?: self = .linear(factor: factor)
     case "yarn"?:
+      let fast = try metadata.float(key + "yarn_beta_fast") ?? 32
+      let slow = try metadata.float(key + "yarn_beta_slow") ?? 1
+      guard fast.isFinite, slow > 0, slow <= fast else {
+        throw metadata.error(key + "yarn_beta_fast", "\(fast) and \(slow) turns are no range of frequencies")
+      }
       self = .yarn(
         factor: factor, originalContext: try metadata.int(key + "original_context_length", in: 1...1 << 30),
-        attentionFactor: try metadata.float(key + "attn_factor") ?? 1)
+        fast: fast, slow: slow, attentionFactor: try metadata.float(key + "attn_factor") ?? 1)
     case let other?:
       throw metadata.error(key + "type", "\"\(other)\" is not one of none, linear, yarn")
     }
@@ -55,17 +61,17 @@ enum RotationScaling {
       for i in 0..<pairs { frequencies[i] /= factor }
     case .divisors(let divisors):
       for i in 0..<min(pairs, divisors.count) { frequencies[i] /= Double(divisors[i]) }
-    case .yarn(let factor, let original, let attentionFactor):
+    case .yarn(let factor, let original, let fast, let slow, let attentionFactor):
       // The pair whose wave turns `turns` times within the original context.
       let pair = { (turns: Double) in
         Double(width) * log(Double(original ?? contextLength) / (turns * 2 * .pi)) / (2 * log(base))
       }
-      let first = max(0, pair(32).rounded(.down)), last = min(Double(width - 1), pair(1).rounded(.up))
+      let first = max(0, pair(fast).rounded(.down)), last = min(Double(width - 1), pair(slow).rounded(.up))
       for i in 0..<pairs {
         let kept = 1 - min(1, max(0, (Double(i) - first) / max(0.001, last - first)))
         frequencies[i] *= kept + (1 - kept) / factor
       }
-      magnitude = attentionFactor * (1 + 0.1 * log(factor))
+      magnitude = attentionFactor * (1 + 0.1 * log(max(1, factor)))
     }
     return Rotation(frequencies: frequencies, pairing: pairing, magnitude: magnitude)
   }

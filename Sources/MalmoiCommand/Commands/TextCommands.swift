@@ -4,6 +4,7 @@ import Checkpoints
 import Foundation
 import Generation
 import Malmoi
+import Models
 import Tokenization
 
 struct TokenizeCommand: AsyncParsableCommand {
@@ -50,6 +51,10 @@ struct ScoreCommand: AsyncParsableCommand {
   @Argument(help: "The text; standard input without it.") var text: String?
   @Option(help: ArgumentHelp("Token numbers instead of text.", valueName: "1,2,…")) var tokens: String?
   @Option(help: "How many alternatives to show.") var top = 3
+  @Option(help: ArgumentHelp(
+    "Also write the scores of all tokens at every position: float32, little-endian, [positions, vocabulary].",
+    valueName: "file"))
+  var logits: String?
   @Flag(help: "For programs.") var json = false
   @OptionGroup var load: LoadOptions
 
@@ -90,6 +95,7 @@ struct ScoreCommand: AsyncParsableCommand {
           Alternative(token: $0.token, piece: piece($0.token), logProbability: $0.logProbability)
         })
     }
+    if let logits { try write(language.decoder, ids, to: logits) }
     if json { return try Output.json(rows) }
     for row in rows {
       let own = row.logProbability.map { Output.fixed(Double($0), 3) } ?? "-"
@@ -103,6 +109,17 @@ struct ScoreCommand: AsyncParsableCommand {
       let mean = known.reduce(0, +) / Double(known.count)
       Output.note("\(known.count) tokens scored, mean \(Output.fixed(mean, 4)), perplexity \(Output.fixed(exp(-mean), 4))")
     }
+  }
+}
+
+extension ScoreCommand {
+  /// Writes the logits of tokens that have been scored.
+  private func write(_ decoder: Decoder, _ tokens: [Int32], to path: String) throws {
+    let file = try AtomicFile(path: path)
+    try decoder.predictions(of: tokens, at: 0..<tokens.count, cacheType: load.cacheType) { _, scores, _ in
+      try file.append(UnsafeRawBufferPointer(scores))
+    }
+    try file.commit()
   }
 }
 

@@ -1,0 +1,53 @@
+"""The folder that peers.sh makes, and how its programs and Malmoi are run."""
+import json
+import os
+import subprocess
+from pathlib import Path
+
+MALMOI = Path(__file__).resolve().parent.parent / ".build/release/malmoi"
+
+
+class Peers:
+    """Paths of programs, models and texts."""
+
+    def __init__(self, folder, malmoi=None):
+        self.folder = Path(folder).resolve()
+        self.malmoi = Path(malmoi or MALMOI).resolve()
+        if not self.malmoi.exists():
+            raise SystemExit(f"{self.malmoi} is not there: swift build -c release --product malmoi")
+        if not self.folder.is_dir():
+            raise SystemExit(f"{self.folder} is not there: Benchmarks/peers.sh {self.folder}")
+
+    def tool(self, name):
+        return self.found("llama/build/bin", name)
+
+    def model(self, name):
+        return self.found("models", name)
+
+    def text(self, name):
+        return self.found(".", name)
+
+    def found(self, *parts):
+        path = self.folder.joinpath(*parts)
+        if not path.exists():
+            raise SystemExit(f"{path} is not there: Benchmarks/peers.sh {self.folder}")
+        return str(path)
+
+
+def run(*command):
+    """What a command writes to standard output and standard error; its failure ends the program."""
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(map(str, command))}\nfailed with {done.returncode}:\n{done.stderr[-2000:]}")
+    return done.stdout, done.stderr
+
+
+def run_json(*command):
+    return json.loads(run(*command)[0])
+
+
+def write(path, text):
+    """Writes a file that is never seen half done."""
+    aside = f"{path}.partial"
+    Path(aside).write_text(text, encoding="utf-8")
+    os.replace(aside, path)
