@@ -37,6 +37,13 @@ let package = Package(
         "Checkpoints", "Generation", "Layers", "Malmoi", "Models", "Tensors", "Tokenization", argumentParser,
       ]),
 
+    // For development: throws damaged input at whatever reads files and templates of strangers.
+    .executableTarget(
+      name: "Fuzz",
+      dependencies: [
+        "ChatTemplates", "Checkpoints", "Generation", "Models", "Tensors", "Tokenization", argumentParser,
+      ]),
+
     .target(name: "TestSupport", dependencies: ["Hub"], path: "Tests/TestSupport"),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"]),
     .testTarget(name: "TokenizationTests", dependencies: ["Tokenization", "TestSupport"], exclude: ["Fixtures"]),
@@ -46,6 +53,7 @@ let package = Package(
     .testTarget(name: "ModelsTests", dependencies: ["Models", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(name: "GenerationTests", dependencies: ["Generation", "TestSupport"]),
     .testTarget(name: "MalmoiTests", dependencies: ["Malmoi", "TestSupport"]),
+    .testTarget(name: "CommandTests", dependencies: ["Checkpoints", "MalmoiCommand", "Tensors", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6],
 )
