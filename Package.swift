@@ -43,7 +43,12 @@ let package = Package(
         argumentParser,
       ]),
     .executableTarget(name: "ChatExample", dependencies: ["Malmoi"], path: "Examples/Chat"),
-
+    // For development: throws damaged input at whatever reads files and templates of strangers.
+    .executableTarget(
+      name: "Fuzz",
+      dependencies: [
+        "ChatTemplates", "Checkpoints", "Generation", "Models", "Tensors", "Tokenization", argumentParser,
+      ]),
     .target(
       name: "TestSupport", dependencies: ["Checkpoints", "Hub", "Models", "Tensors", "Tokenization"],
       path: "Tests/TestSupport"),

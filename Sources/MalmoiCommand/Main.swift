@@ -1,6 +1,7 @@
 // The command's root: which subcommands there are, and what exit statuses mean.
 import ArgumentParser
 import Foundation
+import Tokenization
 
 struct MalmoiCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -45,7 +46,8 @@ enum Main {
       return code == .success ? 0 : 2
     }
     if let code = error as? ExitCode { return code.rawValue }
-    Output.note("malmoi: \(error)")
+    // Messages quote files and templates, which say what they like: one line, and nothing that moves the cursor.
+    Output.note("malmoi: " + "\(error)".printable(atMost: 2000))
     return 1
   }
 }

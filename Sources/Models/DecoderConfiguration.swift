@@ -110,9 +110,9 @@ extension DecoderConfiguration {
     vocabulary = try file.tensor(required: "token_embd.weight").rowCount
     isHeadTied = file.tensor("output.weight") == nil
     attentionScale = 1 / Float(headWidth).squareRoot()
-    let rotation = try RotationScaling(file, architecture: architecture).rotation(
-      base: try metadata.float(key("rope.freq_base")) ?? 10_000,
-      width: try metadata.int(key("rope.dimension_count"), in: 2...headWidth) ?? headWidth, pairing: pairing,
+    let turning = try metadata.int(key("rope.dimension_count"), in: 2...headWidth) ?? headWidth
+    let rotation = try RotationScaling(file, architecture: architecture, pairs: turning / 2).rotation(
+      base: try metadata.positive(key("rope.freq_base")) ?? 10_000, width: turning, pairing: pairing,
       contextLength: contextLength)
     positions = Array(repeating: LayerPositions(rotation: rotation, window: nil), count: layers)
   }

@@ -2,6 +2,7 @@
 import Checkpoints
 import Layers
 import Tensors
+import Tokenization
 
 /// A family of decoders: which names it answers to in GGUF, and how its metadata are read.
 protocol DecoderFamily: Sendable {
@@ -23,7 +24,7 @@ public enum ModelRegistry {
     guard let family = decoders.first(where: { $0.architectures.contains(architecture) }) else {
       throw file.metadata.error(
         "general.architecture",
-        "\"\(architecture)\" is not one of the architectures that can be loaded: "
+        "\"\(architecture.printable)\" is not one of the architectures that can be loaded: "
           + architectures.joined(separator: ", "))
     }
     return try family.configuration(file)

@@ -2,6 +2,7 @@
 import Checkpoints
 import Foundation
 import Tensors
+import Tokenization
 
 /// A model's rule for stretching positions.
 enum RotationScaling {
@@ -14,10 +15,16 @@ enum RotationScaling {
   /// A divisor for each frequency (Llama 3).
   case divisors([Float])
 
+  /// - Parameter pairs: pairs of columns that turn.
   /// - Throws: `CheckpointError` for an unknown type or an impossible factor.
-  init(_ file: GGUFFile, architecture: String) throws {
+  init(_ file: GGUFFile, architecture: String, pairs: Int) throws {
     let metadata = file.metadata
     if let tensor = file.tensor("rope_freqs.weight") {
+      guard tensor.elementCount == pairs else {
+        throw CheckpointError(
+          path: file.path, field: "tensor rope_freqs.weight",
+          message: "has \(tensor.elementCount) divisors, where \(pairs) pairs of columns turn")
+      }
       let divisors = Tensor(tensor, backend: CPUBackend.shared)
       let values = CPUBackend.shared.floats(divisors).values
       guard values.allSatisfy({ $0.isFinite && $0 > 0 }) else {
@@ -28,8 +35,7 @@ enum RotationScaling {
       return
     }
     let key = "\(architecture).rope.scaling."
-    let factor = try metadata.float(key + "factor") ?? metadata.float("\(architecture).rope.scale_linear") ?? 1
-    guard factor.isFinite, factor > 0 else { throw metadata.error(key + "factor", "\(factor) is not positive") }
+    let factor = try metadata.positive(key + "factor") ?? metadata.positive("\(architecture).rope.scale_linear") ?? 1
     switch try metadata.string(key + "type") {
     case nil: self = factor == 1 ? .none : .linear(factor: factor)
     case "none"?: self = .none
@@ -42,9 +48,9 @@ enum RotationScaling {
       }
       self = .yarn(
         factor: factor, originalContext: try metadata.int(key + "original_context_length", in: 1...1 << 30),
-        fast: fast, slow: slow, attentionFactor: try metadata.float(key + "attn_factor") ?? 1)
+fast: fast, slow: slow, attentionFactor: try metadata.positive(key + "attn_factor") ?? 1)
     case let other?:
-      throw metadata.error(key + "type", "\"\(other)\" is not one of none, linear, yarn")
+      throw metadata.error(key + "type", "\"\(other.printable)\" is not one of none, linear, yarn")
     }
   }
 
@@ -74,5 +80,14 @@ enum RotationScaling {
       magnitude = attentionFactor * (1 + 0.1 * log(max(1, factor)))
     }
     return Rotation(frequencies: frequencies, pairing: pairing, magnitude: magnitude)
+  }
+}
+
+extension GGUFMetadata {
+  /// A number that must be positive and finite.
+  func positive(_ key: String) throws(CheckpointError) -> Double? {
+    guard let number = try float(key) else { return nil }
+    guard number.isFinite, number > 0 else { throw error(key, "expected a positive number, found \(number)") }
+    return number
   }
 }

@@ -18,7 +18,7 @@ enum Gemma3: DecoderFamily {
     }
     let window = try file.metadata.int("gemma3.attention.sliding_window", in: 1...1 << 30) ?? 1024
     let local = RotationScaling.none.rotation(
-      base: try file.metadata.float("gemma3.rope.freq_base_swa") ?? 10_000, width: configuration.headWidth,
+      base: try file.metadata.positive("gemma3.rope.freq_base_swa") ?? 10_000, width: configuration.headWidth,
       pairing: .halves, contextLength: configuration.contextLength)
     let period = try file.metadata.int("gemma3.attention.sliding_window_pattern", in: 1...1 << 12) ?? 6
     for layer in 0..<configuration.layers where (layer + 1) % period != 0 {

@@ -30,7 +30,7 @@ public enum TokenizerError: Error, Equatable, Sendable, CustomStringConvertible 
     case .missingID(let field, let neededBy):
       "tokenizer: \(neededBy) needs \(field), which the vocabulary does not name"
     case .duplicatePiece(let piece, let first, let second):
-      "tokenizer: tokens \(first) and \(second) are both spelled '\(piece)'"
+      "tokenizer: tokens \(first) and \(second) are both spelled '\(piece.printable)'"
     case .pieceTooLong(let id, let bytes, let limit):
       "tokenizer: token \(id) is \(bytes) bytes long; the limit for its kind is \(limit)"
     case .invalidScore(let id):
@@ -38,13 +38,13 @@ public enum TokenizerError: Error, Equatable, Sendable, CustomStringConvertible 
     case .missingMerges:
       "tokenizer: a byte-level vocabulary needs merges"
     case .malformedMerge(let index, let merge, let reason):
-      "tokenizer: merge \(index) '\(merge)': \(reason)"
+      "tokenizer: merge \(index) '\(merge.printable)': \(reason)"
     case .missingByteToken(let byte):
       "tokenizer: no token for byte 0x\(String(byte, radix: 16, uppercase: true))"
     case .malformedByteToken(let id, let piece):
-      "tokenizer: token \(id) is a byte token spelled '\(piece)'; expected the form <0x41>"
+      "tokenizer: token \(id) is a byte token spelled '\(piece.printable)'; expected the form <0x41>"
     case .unknownPreTokenizer(let name, let supported):
-      "tokenizer: unknown pre-tokenizer '\(name)'; supported: \(supported.joined(separator: ", "))"
+      "tokenizer: unknown pre-tokenizer '\(name.printable)'; supported: \(supported.joined(separator: ", "))"
     }
   }
 }
