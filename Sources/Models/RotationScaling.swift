@@ -48,7 +48,8 @@ enum RotationScaling {
       }
       self = .yarn(
         factor: factor, originalContext: try metadata.int(key + "original_context_length", in: 1...1 << 30),
-fast: fast, slow: slow, attentionFactor: try metadata.positive(key + "attn_factor") ?? 1)
+        fast: fast, slow: slow,
+        attentionFactor: try metadata.positive(key + "attn_factor") ?? 1)
     case let other?:
       throw metadata.error(key + "type", "\"\(other.printable)\" is not one of none, linear, yarn")
     }

@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 @Suite struct AccuracyTinyModelTests {
-  let tokens = TinyModel.tokens
+  let tokens = ReferenceModel.tokens
 
   private func cache(_ decoder: Decoder) -> KeyValueCache {
     KeyValueCache(decoder.configuration.pageLayout(.f16))
@@ -25,24 +25,24 @@ import Testing
   }
 
   /// The cache rounds keys and values to 11 bits; these models' attention is sharp, so that up to 6e-4 come of it.
-  @Test("Logits are near those of transformers", arguments: TinyModel.all)
-  func reference(model: TinyModel) throws {
+  @Test("Logits are near those of transformers", arguments: ReferenceModel.all)
+  func reference(model: ReferenceModel) throws {
     let decoder = try Decoder(GGUFFile(path: model.path)), reference = try model.logits()
     #expect(relativeError(logits(decoder, parts: [80]), reference) <= 1e-3)
   }
 
-  @Test("Reading step by step, in parts and at once gives the same bits", arguments: TinyModel.all)
-  func parts(model: TinyModel) throws {
+  @Test("Reading step by step, in parts and at once gives the same bits", arguments: ReferenceModel.all)
+  func parts(model: ReferenceModel) throws {
     let decoder = try Decoder(GGUFFile(path: model.path))
     let whole = logits(decoder, parts: [80])
     #expect(logits(decoder, parts: Array(repeating: 1, count: 80)) == whole)
     #expect(logits(decoder, parts: [3, 17, 1, 40, 19]) == whole)
   }
 
-  @Test("A batch of unequal lengths gives each sequence the bits that it has alone", arguments: TinyModel.all)
-  func batch(model: TinyModel) throws {
+  @Test("A batch of unequal lengths gives each sequence the bits that it has alone", arguments: ReferenceModel.all)
+  func batch(model: ReferenceModel) throws {
     let decoder = try Decoder(GGUFFile(path: model.path))
-    let whole = logits(decoder, parts: [80]), width = TinyModel.vocabulary
+    let whole = logits(decoder, parts: [80]), width = ReferenceModel.vocabulary
     let lengths = [70, 1, 33, 17], caches = lengths.map { _ in cache(decoder) }
     // First all prompts at once, then eight steps of all sequences at once.
     let prompts = lengths.flatMap { tokens[0..<$0] }

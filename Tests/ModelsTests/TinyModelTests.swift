@@ -9,12 +9,12 @@ import Testing
 
 @Suite struct TinyModelTests {
   @Test("Logits are those of transformers with every instruction set",
-    arguments: InstructionSet.allCases.filter(\.isSupported), TinyModel.all)
-  func instructionSets(_ instructionSet: InstructionSet, model: TinyModel) throws {
+    arguments: InstructionSet.allCases.filter(\.isSupported), ReferenceModel.all)
+  func instructionSets(_ instructionSet: InstructionSet, model: ReferenceModel) throws {
     let backend = CPUBackend(threads: 2, instructionSet: instructionSet)
     let decoder = try Decoder(GGUFFile(path: model.path), backend: backend)
-    let logits = decoder.logits(decoder(TinyModel.tokens, PlainAttention(tokens: TinyModel.tokens.count)))
-    #expect(logits.shape == [TinyModel.tokens.count, TinyModel.vocabulary])
+    let logits = decoder.logits(decoder(ReferenceModel.tokens, PlainAttention(tokens: ReferenceModel.tokens.count)))
+    #expect(logits.shape == [ReferenceModel.tokens.count, ReferenceModel.vocabulary])
     #expect(try relativeError(logits.values, model.logits()) <= 1e-5)
   }
 }

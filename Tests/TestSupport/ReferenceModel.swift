@@ -2,10 +2,10 @@
 import Foundation
 
 /// A model and its reference, made by ModelsTests/Fixtures/tiny_models.py.
-public struct TinyModel: Sendable, CustomStringConvertible {
+public struct ReferenceModel: Sendable, CustomStringConvertible {
   public static let all = [
     "llama", "llama-grouped", "llama-linear", "llama-yarn", "llama-yarn-betas", "llama-3", "gemma3", "gemma3-linear",
-  ].map { TinyModel(name: $0) }
+  ].map { ReferenceModel(name: $0) }
 
   /// Tokens of the vocabulary.
   public static let vocabulary = 50
