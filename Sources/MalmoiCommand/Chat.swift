@@ -36,6 +36,7 @@ final class Chat {
   func run() async throws {
     for entry in history?.entries() ?? [] { editor.remember(entry) }
     greet()
+    defer { TerminalEcho.on() }
     while let line = await readLines() {
       guard line.contains(where: { !$0.isWhitespace }) else { continue }
       do {
@@ -151,8 +152,6 @@ final class Chat {
       ? model.streamCompletion(of: question, options: options, reading: showReading) : begin(question)
     lastQuestion = question
     var last = "", isReading = true
-    TerminalEcho.off()
-    defer { TerminalEcho.on() }
     try await signals.onInterrupt({ stream.cancel() }) {
       do {
         for try await piece in stream {

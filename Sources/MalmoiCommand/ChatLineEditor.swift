@@ -33,6 +33,8 @@ final class LineEditor: Sendable {
     Self.chooseEncoding()
     editline_start({ _ in LineEditor.nextKey() }, LineEditor.complete, isatty(1) == 1 ? 1 : 2)
     stifle_history(Int32(ChatHistory.limit))
+    // Only now that libedit has seen how the terminal was.
+    TerminalEcho.off()
   }
 
   /// libedit counts columns by the locale's encoding; a machine without a locale still has a UTF-8 terminal.
@@ -45,6 +47,7 @@ final class LineEditor: Sendable {
   /// Puts a line where the arrow keys find it.
   func remember(_ line: String) { add_history(line) }
 
+  /// Before and after, the terminal has no echo.
   /// - Parameter prompt: shown before the line; escape sequences stand between U+0001 and U+0002.
   func read(_ prompt: String) async -> Input {
     await withCheckedContinuation { continuation in
@@ -55,6 +58,7 @@ final class LineEditor: Sendable {
   private static func read(_ prompt: String) -> Input {
     setBracketedPaste(true)
     let line = readline(prompt)
+    TerminalEcho.off()
     setBracketedPaste(false)
     defer { free(line) }
     guard let text = line.map({ String(cString: $0) }) else { return .end }
