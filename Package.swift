@@ -33,8 +33,7 @@ let package = Package(
       name: "Malmoi",
       dependencies: ["ChatTemplates", "Checkpoints", "Generation", "Hub", "Models", "Tensors", "Tokenization"]),
     // Debian: libedit-dev; part of macOS.
-    .systemLibrary(
-      name: "CEditLine", pkgConfig: "libedit", providers: [.apt(["libedit-dev"]), .brew(["libedit"])]),
+    .systemLibrary(name: "CEditLine", providers: [.apt(["libedit-dev"])]),
     .executableTarget(name: "MalmoiCommand", 
       dependencies: [
         "CEditLine", "Checkpoints", "Generation", "Layers", "Malmoi", "Models", "Tensors", "Tokenization",

@@ -118,7 +118,8 @@ final class Chat {
     case .retry:
       guard let question = lastQuestion else { throw Failure("there is no question yet") }
       let before = session.transcript
-      if before.last?.role == "assistant" { session.transcript = before.dropLast(2) }
+      // A question that was stopped before the answer's first word is not there.
+      if before.dropLast().last?.text == question { session.transcript = before.dropLast(2) }
       do {
         try await answer(question)
       } catch {
@@ -224,7 +225,8 @@ final class Chat {
   }
 
   private func prompt(_ text: String) -> String {
-    Self.hasColours ? "\u{1}\u{1B}[1m\u{2}\(text)\u{1}\u{1B}[0m\u{2}" : text
+    guard Self.hasColours, isatty(LineEditor.output) == 1 else { return text }
+    return "\u{1}\u{1B}[1m\u{2}\(text)\u{1}\u{1B}[0m\u{2}"
   }
 }
 
