@@ -26,6 +26,7 @@ static inline void editline_complete_no_files(void) { rl_attempted_completion_ov
 
 /// Shows the line anew where a suspended program goes on.
 static inline void editline_resume(void) {
+  rl_deprep_terminal();
   rl_prep_terminal(1);
   rl_forced_update_display();
 }

@@ -36,6 +36,7 @@ final class Chat {
   func run() async throws {
     for entry in history?.entries() ?? [] { editor.remember(entry) }
     greet()
+    defer { TerminalEcho.on() }
     while let line = await readLines() {
       guard line.contains(where: { !$0.isWhitespace }) else { continue }
       do {
@@ -117,7 +118,8 @@ final class Chat {
     case .retry:
       guard let question = lastQuestion else { throw Failure("there is no question yet") }
       let before = session.transcript
-      if before.last?.role == "assistant" { session.transcript = before.dropLast(2) }
+      // A question that was stopped before the answer's first word is not there.
+      if before.dropLast().last?.text == question { session.transcript = before.dropLast(2) }
       do {
         try await answer(question)
       } catch {
@@ -151,8 +153,6 @@ final class Chat {
       ? model.streamCompletion(of: question, options: options, reading: showReading) : begin(question)
     lastQuestion = question
     var last = "", isReading = true
-    TerminalEcho.off()
-    defer { TerminalEcho.on() }
     try await signals.onInterrupt({ stream.cancel() }) {
       do {
         for try await piece in stream {
@@ -225,7 +225,8 @@ final class Chat {
   }
 
   private func prompt(_ text: String) -> String {
-    Self.hasColours ? "\u{1}\u{1B}[1m\u{2}\(text)\u{1}\u{1B}[0m\u{2}" : text
+    guard Self.hasColours, isatty(LineEditor.output) == 1 else { return text }
+    return "\u{1}\u{1B}[1m\u{2}\(text)\u{1}\u{1B}[0m\u{2}"
   }
 }
 

@@ -12,7 +12,6 @@ struct KeyDecoder {
 
   private var bytes: ArraySlice<UInt8> = []
   private var isPasting = false
-  private var isAfterReturn = false
 
   /// Whether what has come may be the beginning of something longer.
   var isWaiting: Bool { !bytes.isEmpty }
@@ -40,10 +39,9 @@ struct KeyDecoder {
         if isPasting { continue }
         return "\u{1B}"
       }
-      guard let scalar = decode(isComplete: isComplete) else {
-        if bytes.isEmpty { return nil }
-        if isComplete { bytes.removeFirst() } else { return nil }
-        continue
+      guard let scalar = decode() else {
+        if isComplete { bytes = [] }  // the rest of the character does not come
+        return nil
       }
       if let key = isPasting ? pasted(scalar) : scalar { return key }
     }
@@ -58,18 +56,16 @@ struct KeyDecoder {
     return true
   }
 
-  private mutating func pasted(_ scalar: Unicode.Scalar) -> Unicode.Scalar? {
-    defer { isAfterReturn = scalar == "\r" }
+  private func pasted(_ scalar: Unicode.Scalar) -> Unicode.Scalar? {
     switch scalar {
-    case "\r": return Self.lineMark.unicodeScalars.first
-    case "\n": return isAfterReturn ? nil : Self.lineMark.unicodeScalars.first
-    case "\t": return " "
-    default: return scalar.properties.generalCategory == .control ? nil : scalar
+    case "\r", "\n": Self.lineMark.unicodeScalars.first
+    case "\t": " "
+    default: scalar.properties.generalCategory == .control ? nil : scalar
     }
   }
 
-  /// One scalar of UTF-8; bytes that are none are dropped.
-  private mutating func decode(isComplete: Bool) -> Unicode.Scalar? {
+  /// One scalar of UTF-8; bytes that are none are dropped. Nil when more are needed.
+  private mutating func decode() -> Unicode.Scalar? {
     while let first = bytes.first {
       let count = first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4
       guard bytes.count >= count else { return nil }

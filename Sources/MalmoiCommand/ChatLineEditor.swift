@@ -20,6 +20,9 @@ final class LineEditor: Sendable {
     var isInterrupted = false
   }
 
+  /// Where lines are shown: standard output is for answers only when it goes to a file.
+  static let output: Int32 = isatty(1) == 1 ? 1 : 2
+
   // libedit calls functions that know nothing but themselves.
   private static let shared = Mutex(State())
   private let queue = DispatchQueue(label: "malmoi terminal")
@@ -31,8 +34,10 @@ final class LineEditor: Sendable {
       $0.completions = completions
     }
     Self.chooseEncoding()
-    editline_start({ _ in LineEditor.nextKey() }, LineEditor.complete, isatty(1) == 1 ? 1 : 2)
+    editline_start({ _ in LineEditor.nextKey() }, LineEditor.complete, Self.output)
     stifle_history(Int32(ChatHistory.limit))
+    // Only now that libedit has seen how the terminal was.
+    TerminalEcho.off()
   }
 
   /// libedit counts columns by the locale's encoding; a machine without a locale still has a UTF-8 terminal.
@@ -45,6 +50,7 @@ final class LineEditor: Sendable {
   /// Puts a line where the arrow keys find it.
   func remember(_ line: String) { add_history(line) }
 
+  /// Before and after, the terminal has no echo.
   /// - Parameter prompt: shown before the line; escape sequences stand between U+0001 and U+0002.
   func read(_ prompt: String) async -> Input {
     await withCheckedContinuation { continuation in
@@ -55,6 +61,7 @@ final class LineEditor: Sendable {
   private static func read(_ prompt: String) -> Input {
     setBracketedPaste(true)
     let line = readline(prompt)
+    TerminalEcho.off()
     setBracketedPaste(false)
     defer { free(line) }
     guard let text = line.map({ String(cString: $0) }) else { return .end }
@@ -66,7 +73,7 @@ final class LineEditor: Sendable {
 
   private static func setBracketedPaste(_ isOn: Bool) {
     let code = Array("\u{1B}[?2004\(isOn ? "h" : "l")".utf8)
-    _ = write(isatty(1) == 1 ? 1 : 2, code, code.count)
+    _ = write(output, code, code.count)
   }
 
   /// The next key for libedit; -1 makes it leave off.

@@ -29,7 +29,8 @@ final class ChatSignals: Sendable {
       (SIGWINCH, { [weak self] in self?.send(.resize) }),
       (SIGCONT, { [weak self] in
         TerminalEcho.resume()
-        self?.send(.resume)
+        // During an answer there is no line to show.
+        if self?.taker.withLock({ $0 == nil }) ?? false { self?.send(.resume) }
       }),
     ]
     sources.withLock {
@@ -65,7 +66,9 @@ final class ChatSignals: Sendable {
   }
 
   private func interrupt() {
-    if let action = taker.withLock({ $0 }) { action() } else { send(.interrupt) }
+    guard let action = taker.withLock({ $0 }) else { return send(.interrupt) }
+    tcflush(0, TCIFLUSH)  // what was typed ahead is given up too
+    action()
   }
 
   private func send(_ event: Event) {
@@ -74,8 +77,8 @@ final class ChatSignals: Sendable {
   }
 }
 
-/// The terminal's echo. It is off while the model answers, so that what is typed ahead waits for the next prompt
-/// instead of standing in the middle of the answer.
+/// The terminal's echo. It is off while no line is read, so that what is typed ahead waits for the next prompt instead
+/// of standing in the middle of an answer.
 enum TerminalEcho {
   private static let original = Mutex<termios?>(nil)
   private static let restoresAtExit: Void = { atexit { TerminalEcho.on() } }()
@@ -84,12 +87,12 @@ enum TerminalEcho {
     _ = restoresAtExit
     original.withLock { original in
       var mode = termios()
-      guard original == nil, tcgetattr(0, &mode) == 0 else { return }
-      original = mode
-      silence(mode)
+      if original == nil, tcgetattr(0, &mode) == 0 { original = mode }
+      if let original { silence(original) }
     }
   }
 
+  /// Leaves the terminal as ``off()`` first found it.
   static func on() {
     original.withLock {
       if var mode = $0 { tcsetattr(0, TCSADRAIN, &mode) }
@@ -105,6 +108,7 @@ enum TerminalEcho {
   private static func silence(_ mode: termios) {
     var mode = mode
     mode.c_lflag &= ~tcflag_t(ECHO | ICANON)
+    mode.c_lflag |= tcflag_t(NOFLSH)  // Ctrl-C would take with it what of an answer has not been shown yet
     tcsetattr(0, TCSADRAIN, &mode)
   }
 }

@@ -6,8 +6,8 @@ import Tokenization
 
 /// Makes GGUF files of decoders with random weights: real architectures, tokenizers and formats, a few hundred kB.
 ///
-/// What such a model writes makes no sense, but it is the same for the same seed, and with greedy choice it is lower-case
-/// letters and spaces that never end by themselves.
+/// What such a model writes makes no sense, but it is the same for the same seed, and with greedy choice it is
+/// lower-case letters and spaces that never end by themselves.
 public enum TinyModel {
   public enum Architecture: String, Sendable, CaseIterable {
     /// With a byte-level tokenizer and ChatML turns.
