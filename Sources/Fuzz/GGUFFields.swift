@@ -107,7 +107,9 @@ struct GGUFFields {
       return
     }
     var levels: [UInt8] = []
-    for _ in 0...random.below(random.chance(3) ? 1000 : 6) { levels += [9, 0, 0, 0, 9, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0] }
+    for _ in 0...random.below(random.chance(3) ? 1000 : 6) {
+      levels += [9, 0, 0, 0, 9, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]
+    }
     bytes.insert(contentsOf: levels.dropFirst(4), at: type.offset)
   }
 }

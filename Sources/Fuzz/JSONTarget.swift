@@ -6,7 +6,7 @@ struct JSONTarget: Target {
     corpus: [
       #"{"role": "user", "content": "Hello", "n": [1, -2.5e3, 0, true, false, null], "deep": {"a": {"b": [[], {}]}}}"#,
       #"["é", "\u00e9", "\ud83d\ude00", "\"\\\/\b\f\n\r\t", "말모이", 9223372036854775807, -9223372036854775808, 1E-7]"#,
-      #"{"type":"function","function":{"name":"f","parameters":{"properties":{"x":{"enum":["a","b"]}},"required":[]}}}"#,
+      #"{"type":"function","function":{"name":"f","parameters":{"x":{"enum":["a","b"]},"required":[]}}}"#,
       "[[[[[[[[1]]]]]]]]", "0", "\"\"", "{}", " [ ] ", "-0.0", "1.7976931348623157e308",
     ],
     dictionary: [

@@ -29,10 +29,13 @@ struct FuzzCommand: ParsableCommand {
   @Option(help: "Where inputs that were found are kept.") var findings = "fuzz-findings"
   @Option(help: "Stop after so many findings.") var mostFindings = 20
   @Option(help: "Use the input in this file instead, in this process.") var input: String?
+  @Flag(help: "Leave memory and stack unlimited, as builds with sanitizers need.") var unlimited = false
   @Option(help: .hidden) var board: String?
 
   func validate() throws {
-    guard runs >= 1, first >= 0, first <= .max - runs else { throw ValidationError("--runs or --first is out of range") }
+    guard runs >= 1, first >= 0, first <= .max - runs else {
+      throw ValidationError("--runs or --first is out of range")
+    }
     guard (1...256).contains(workers) else { throw ValidationError("--workers is not in 1 ... 256") }
     if input != nil, target == .all { throw ValidationError("--input needs one target") }
   }
@@ -49,7 +52,7 @@ struct FuzzCommand: ParsableCommand {
     } else if let board {
       try Worker(
         campaign: Campaign(target.name, seed: seed), board: Board(URL(fileURLWithPath: board), creating: false),
-        first: first, step: workers, end: first + runs
+        first: first, step: workers, end: first + runs, isLimited: !unlimited
       ).run()
     } else if try Supervisor(self).run() > 0 {
       throw ExitCode(1)

@@ -39,7 +39,9 @@ struct ModelSketch {
     case 5: parts[tensor].dataType = random.pick(DataType.allCases)
     case 6: parts[tensor].shape = random.pick(parts).shape
     default:
-      if random.chance(3) { parts[tensor].name = random.pick(["output.weight", "rope_freqs.weight", "x", "blk.0.attn_q.weight"]) }
+      if random.chance(3) {
+        parts[tensor].name = random.pick(["output.weight", "rope_freqs.weight", "x", "blk.0.attn_q.weight"])
+      }
       var shape = parts[tensor].shape
       if shape.isEmpty || random.chance(4) { shape.append(1 + random.below(3)) }
       shape[random.below(shape.count)] = 1 + random.below(random.pick([4, 40, 300]))
@@ -61,7 +63,8 @@ struct ModelSketch {
     }
     switch value {
     case .float32, .float64:
-      return .float32(random.pick([0, -0.0, 1, -1, 1e-5, 1e38, -1e38, .nan, .infinity, -.infinity, .leastNonzeroMagnitude, 3]))
+      return .float32(
+        random.pick([0, -0.0, 1, -1, 1e-5, 1e38, -1e38, .nan, .infinity, -.infinity, .leastNonzeroMagnitude, 3]))
     case .bool(let flag): return .bool(!flag)
     case .string(let text):
       var bytes = Array(text.utf8)
@@ -73,8 +76,8 @@ struct ModelSketch {
   }
 
   private static let words = [
-    "llama", "gemma3", "gpt2", "smollm", "llama3", "tekken", "default", "deepseek-llm", "deepseek-v3", "bloom", "qwen35",
-    "gpt-4o", "yarn", "linear", "none", "",
+    "llama", "gemma3", "gpt2", "smollm", "llama3", "tekken", "default", "deepseek-llm", "deepseek-v3", "bloom",
+    "qwen35", "gpt-4o", "yarn", "linear", "none", "",
   ]
 
   private static func changed(_ array: GGUFArray, _ random: inout SeededGenerator) -> GGUFArray {
@@ -88,7 +91,9 @@ struct ModelSketch {
         case 2: pieces[place] = []
         case 3: pieces.remove(at: place)
         case 4: pieces.append(pieces[place] + pieces[random.below(pieces.count)])
-        case 5: pieces[place] = Array(repeating: pieces[place], count: 1 + random.below(random.chance(8) ? 3000 : 8)).flatMap(\.self)
+        case 5:
+          let times = 1 + random.below(random.chance(8) ? 3000 : 8)
+          pieces[place] = Array(repeating: pieces[place], count: times).flatMap(\.self)
         default: pieces.swapAt(place, random.below(pieces.count))
         }
       }
@@ -97,13 +102,16 @@ struct ModelSketch {
       return GGUFArray(packed)
     }
     if var numbers = array.numbers(as: Int32.self), !numbers.isEmpty {
-      for _ in 0...random.below(8) { numbers[random.below(numbers.count)] = Int32(random.below(8)) - (random.chance(9) ? 1 : 0) }
+      for _ in 0...random.below(8) {
+        numbers[random.below(numbers.count)] = Int32(random.below(8)) - (random.chance(9) ? 1 : 0)
+      }
       if random.chance(6) { numbers.removeLast() }
       return GGUFArray(numbers)
     }
     if var numbers = array.numbers(as: Float.self), !numbers.isEmpty {
       for _ in 0...random.below(8) {
-        numbers[random.below(numbers.count)] = random.pick([0, -0.0, 1, -1, -1e9, .infinity, -.infinity, random.chance(9) ? .nan : 2])
+        let edges: [Float] = [0, -0.0, 1, -1, -1e9, .infinity, -.infinity, random.chance(9) ? .nan : 2]
+        numbers[random.below(numbers.count)] = random.pick(edges)
       }
       if random.chance(6) { numbers.removeLast() }
       return GGUFArray(numbers)

@@ -28,7 +28,9 @@ extension ModelSketch {
     add("output_norm", .f32, [width])
     if !isHeadTied { add("output", matrix, [width, vocabulary]) }
     for layer in 0..<layers {
-      func layerPart(_ name: String, _ dataType: DataType, _ shape: [Int]) { add("blk.\(layer).\(name)", dataType, shape) }
+      func layerPart(_ name: String, _ dataType: DataType, _ shape: [Int]) {
+        add("blk.\(layer).\(name)", dataType, shape)
+      }
       for name in ["attn_norm", "ffn_norm"] + (gemma ? ["post_attention_norm", "post_ffw_norm"] : []) {
         layerPart(name, .f32, [width])
       }
@@ -96,8 +98,8 @@ extension ModelSketch {
       return (piece: "<0x" + (digits.count < 2 ? "0" : "") + digits + ">", kind: TokenKind.byte)
     }
     let words = [
-      "▁", "▁▁", "▁▁▁▁", "a", "b", "e", "h", "l", "o", "t", "th", "he", "the", "▁the", "ll", "hello", "▁hello", "é", "말", "모",
-      "말모", "이", "\n", "\n\n", "😀",
+      "▁", "▁▁", "▁▁▁▁", "a", "b", "e", "h", "l", "o", "t", "th", "he", "the", "▁the", "ll", "hello", "▁hello", "é",
+      "말", "모", "말모", "이", "\n", "\n\n", "😀",
     ].map { (piece: $0, kind: TokenKind.normal) }
     let special = [(piece: "<unk>", kind: TokenKind.unknown), ("<s>", .control), ("</s>", .control)]
     let user = [(piece: "<x>", kind: TokenKind.userDefined), ("<x><x>", .userDefined), ("<unused0>", .unused)]
@@ -129,7 +131,7 @@ extension ModelSketch {
       known.append(halves.joined())
       return (merge, halves.joined())
     }
-    let special = [(piece: "<|endoftext|>", kind: TokenKind.control), ("<|im_start|>", .control), ("<|im_end|>", .control)]
+    let special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"].map { (piece: $0, kind: TokenKind.control) }
     let pieces = special + (alphabet + joined.map(\.piece)).map { (piece: $0, kind: TokenKind.normal) }
       + [(piece: "<x>", kind: TokenKind.userDefined)]
     return tokenizer("gpt2", pieces, more: [

@@ -75,7 +75,7 @@ final class Supervisor {
     process.arguments = [
       options.target.rawValue, "--seed", "\(options.seed)", "--first", "\(run)", "--runs", "\(end - run)",
       "--workers", "\(options.workers)", "--board", share.board.url.path,
-    ]
+    ] + (options.unlimited ? ["--unlimited"] : [])
     _ = FileManager.default.createFile(atPath: share.log.path, contents: nil)
     process.standardError = try FileHandle(forWritingTo: share.log)
     process.standardOutput = FileHandle.nullDevice

@@ -8,11 +8,13 @@ struct TokenizerTarget: Target {
   private let texts = TextMutator(
     corpus: [
       "Hello, the hello world! It's 12345 — 3.14 I'LL <x><x> <|im_start|>user\nthe <|im_end|>\n\n\t  the",
-      "말모이는 '말을 모으다'라는 뜻이다. <s>the</s> é😀👩‍👩‍👧 ﷽ Ǆǅ １２３", "              the      \r\n\r\n x", "aaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+      "말모이는 '말을 모으다'라는 뜻이다. <s>the</s> é😀👩‍👩‍👧 ﷽ Ǆǅ １２３", "              the      \r\n\r\n x",
+      "aaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     ],
     dictionary: [
-      " ", "  ", "\n", "\r\n", "\t", "▁", "the", "'s", "'LL", "1", "123", "é", "e\u{301}", "말", "😀", "\u{200D}", "\u{FEFF}",
-      "\u{10FFFF}", "\0", "<x>", "<s>", "</s>", "<unk>", "<0x41>", "<|im_end|>", "<", ">", "ſ", "İ", "中文", "．", "!!!", "$",
+      " ", "  ", "\n", "\r\n", "\t", "▁", "the", "'s", "'LL", "1", "123", "é", "e\u{301}", "말", "😀", "\u{200D}",
+      "\u{FEFF}", "\u{10FFFF}", "\0", "<x>", "<s>", "</s>", "<unk>", "<0x41>", "<|im_end|>", "<", ">", "ſ", "İ", "中文",
+      "．", "!!!", "$",
     ],
     signs: ["<|im_start|>", "<|im_end|>", "<x>", "<s>", "</s>"])
 

@@ -11,11 +11,12 @@ struct Worker: Sendable {
   let board: Board
   /// The runs of this worker: `first`, `first + step`, … below `end`.
   let first, step, end: Int
+  let isLimited: Bool
 
   /// Runs all, and ends the process.
   func run() -> Never {
-    limitMemory()
-    onSmallStack {
+    if isLimited { limitMemory() }
+    onThread(stackSize: isLimited ? Self.stackSize : 64 << 20) {
       var run = first
       while run < end {
         board[.run] = run
@@ -40,14 +41,14 @@ struct Worker: Sendable {
   }
 }
 
-/// Runs `body` on a thread of its own that has a small stack.
-func onSmallStack(_ body: @escaping @Sendable () -> Void) {
+/// Runs `body` on a thread of its own.
+private func onThread(stackSize: Int, _ body: @escaping @Sendable () -> Void) {
   let finished = DispatchSemaphore(value: 0)
   let thread = Thread {
     body()
     finished.signal()
   }
-  thread.stackSize = Worker.stackSize
+  thread.stackSize = stackSize
   thread.start()
   finished.wait()
 }

@@ -1,6 +1,7 @@
 // The command's root: which subcommands there are, and what exit statuses mean.
 import ArgumentParser
 import Foundation
+import Malmoi
 import Tokenization
 
 struct MalmoiCommand: AsyncParsableCommand {
@@ -24,7 +25,10 @@ enum Main {
   static func main() async {
     // What was begun stays as it is: downloads resume, and nothing else writes.
     signal(SIGINT) { _ in _exit(130) }
+    // A file that may not grow further is an error of the write that says so, not the end of the process.
+    signal(SIGXFSZ, SIG_IGN)
     do {
+      try checkArguments()
       var command = try MalmoiCommand.parseAsRoot()
       if var asynchronous = command as? any AsyncParsableCommand {
         try await asynchronous.run()
@@ -46,8 +50,18 @@ enum Main {
       return code == .success ? 0 : 2
     }
     if let code = error as? ExitCode { return code.rawValue }
-    // Messages quote files and templates, which say what they like: one line, and nothing that moves the cursor.
-    Output.note("malmoi: " + "\(error)".printable(atMost: 2000))
+    // Messages quote files and templates, which say what they like: one line, and nothing that moves the cursor. Only a
+    // hub's own list of places has several.
+    let lines = error is HubError ? "\(error)".split(separator: "\n").map(String.init) : ["\(error)"]
+    Output.note("malmoi: " + lines.map { $0.printable(atMost: 2000) }.joined(separator: "\n"))
     return 1
+  }
+
+  /// Swift repairs arguments that are not UTF-8; a model would answer a prompt that nobody wrote.
+  private static func checkArguments() throws {
+    for index in 1..<max(1, Int(CommandLine.argc)) {
+      guard let argument = CommandLine.unsafeArgv[index] else { break }
+      _ = try decoded(Data(bytes: argument, count: strlen(argument)), from: "argument \(index)")
+    }
   }
 }

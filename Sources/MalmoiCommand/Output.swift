@@ -22,8 +22,17 @@ enum Output {
   }
 
   private static func write(_ text: String, to handle: FileHandle) {
-    // Whoever read has gone: there is nobody to tell.
-    do { try handle.write(contentsOf: Data(text.utf8)) } catch { exit(1) }
+    do { try handle.write(contentsOf: Data(text.utf8)) } catch {
+      if handle === FileHandle.standardOutput { note("malmoi: standard output cannot be written: \(reason(error))") }
+      exit(1)
+    }
+  }
+
+  /// The system's own words for a failure of reading or writing.
+  static func reason(_ error: any Error) -> String {
+    let cause = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError ?? error as NSError
+    guard cause.domain == NSPOSIXErrorDomain else { return error.localizedDescription }
+    return String(cString: strerror(Int32(cause.code)))
   }
 
   static func json(_ value: some Encodable) throws {
@@ -69,16 +78,21 @@ struct Failure: Error, CustomStringConvertible {
 }
 
 /// Reads all of standard input as UTF-8.
-func readStandardInput() throws -> String {
-  try decoded(FileHandle.standardInput.readToEnd() ?? Data(), from: "standard input")
-}
+func readStandardInput() throws -> String { try read(.standardInput, from: "standard input") }
 
 /// Reads a file as UTF-8.
 func readFile(_ path: String) throws -> String {
-  guard let data = FileManager.default.contents(atPath: path) else {
-    throw Failure("\(path): cannot be read: \(String(cString: strerror(errno)))")
+  let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+  guard descriptor >= 0 else { throw Failure("\(path): cannot be read: \(String(cString: strerror(errno)))") }
+  return try read(FileHandle(fileDescriptor: descriptor, closeOnDealloc: true), from: path)
+}
+
+private func read(_ handle: FileHandle, from source: String) throws -> String {
+  let data: Data?
+  do { data = try handle.readToEnd() } catch {
+    throw Failure("\(source): cannot be read: \(Output.reason(error))")
   }
-  return try decoded(data, from: path)
+  return try decoded(data ?? Data(), from: source)
 }
 
 /// - Throws: a ``Failure`` that names the first byte which is not UTF-8.
