@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 import gguf_reference
-from peers import Peers, run, run_json, write
+from peers import Peers, write
 
 WINDOW = 512
 SCORED = range(WINDOW // 2, WINDOW - 1)
@@ -27,8 +27,8 @@ PERPLEXITY_BOUND, DIVERGENCE_BOUND, AGREEMENT_BOUND = 0.003, 1e-3, 0.98
 
 
 def perplexities(peers, model, text):
-    ours = run_json(peers.malmoi, "perplexity", model, text, "--window", WINDOW, "--json")["perplexity"]
-    told = "".join(run(peers.tool("llama-perplexity"), "-m", model, "-f", text, "-c", WINDOW))
+    ours = json.loads(peers.ours("perplexity", model, text, "--window", WINDOW, "--json")[0])["perplexity"]
+    told = "".join(peers.llama("llama-perplexity", "-m", model, "-f", text, "-c", WINDOW))
     return ours, float(re.search(r"Final estimate: PPL = ([\d.]+)", told)[1])
 
 
@@ -36,8 +36,8 @@ class LlamaFile:
     """The log-probabilities that llama-perplexity saves: 16 bits each, with a scale and a least value per position."""
 
     def __init__(self, peers, model, text, windows, path):
-        run(peers.tool("llama-perplexity"), "-m", model, "-f", text, "-c", WINDOW, "--chunks", windows,
-            "--save-all-logits", path)
+        peers.llama("llama-perplexity", "-m", model, "-f", text, "-c", WINDOW, "--chunks", windows,
+                    "--save-all-logits", path)
         context, self.vocabulary, self.windows = np.fromfile(path, "<i4", 3, offset=8)
         assert context == WINDOW
         self.tokens = np.fromfile(path, "<i4", self.windows * WINDOW, offset=20).reshape(self.windows, WINDOW)
@@ -67,14 +67,12 @@ def distance(reference, other):
 
 
 def malmoi_logits(peers, model, tokens, path, options):
-    run(peers.malmoi, "score", model, "--tokens", ",".join(map(str, tokens)), "--top", 0, "--json", "--logits", path,
-        *options)
+    peers.ours("score", model, "--tokens", ",".join(map(str, tokens)), "--top", 0, "--json", "--logits", path, *options)
     return torch.from_numpy(np.fromfile(path, "<f4").reshape(len(tokens), -1))
 
 
-def distances(peers, model, text, windows, options=(), reference=None):
+def distances(peers, model, text, windows, reference, options=()):
     """Mean divergence, its worst position and agreement, of Malmoi and of llama.cpp."""
-    reference = reference or gguf_reference.load(model)
     first = beginning_of_sequence(model)
     results = {"malmoi": [], "llama.cpp": []}
     with tempfile.TemporaryDirectory() as folder:
@@ -102,21 +100,23 @@ def main():
     parser.add_argument("peers", help="the folder that peers.sh made")
     parser.add_argument("--output", default=".", help="where accuracy.json and accuracy.md go")
     parser.add_argument("--malmoi", help="the program, if not that of the release build")
+    parser.add_argument("--threads", type=int, help="of both programs; 1 on a busy machine")
     parser.add_argument("--skip-perplexity", action="store_true")
     parser.add_argument("--model", action="append", help="of the folder's models; may be given again")
     arguments = parser.parse_args()
-    peers = Peers(arguments.peers, arguments.malmoi)
+    peers = Peers(arguments.peers, arguments.malmoi, arguments.threads)
     report = []
     for name in arguments.model or MODELS:
         model = peers.model(name)
         reference = gguf_reference.load(model)
         for text, windows in TEXTS.items():
             row = {"model": name, "text": text}
-            row |= {"distance": distances(peers, model, peers.text(text), windows, reference=reference)}
+            row |= {"distance": distances(peers, model, peers.text(text), windows, reference)}
+            print(json.dumps(row), flush=True)
             if not arguments.skip_perplexity:
                 ours, theirs = perplexities(peers, model, peers.text(text))
                 row |= {"perplexity": {"malmoi": ours, "llama.cpp": theirs}}
-            print(json.dumps(row), flush=True)
+                print(json.dumps(row["perplexity"]), flush=True)
             report.append(row)
     lines = ["| model | text | | perplexity | divergence (nats) | first choice agrees |", "|---|---|---|---|---|---|"]
     missed = []

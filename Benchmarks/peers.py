@@ -1,5 +1,4 @@
 """The folder that peers.sh makes, and how its programs and Malmoi are run."""
-import json
 import os
 import subprocess
 from pathlib import Path
@@ -10,7 +9,8 @@ MALMOI = Path(__file__).resolve().parent.parent / ".build/release/malmoi"
 class Peers:
     """Paths of programs, models and texts."""
 
-    def __init__(self, folder, malmoi=None):
+    def __init__(self, folder, malmoi=None, threads=None):
+        self.threads = threads
         self.folder = Path(folder).resolve()
         self.malmoi = Path(malmoi or MALMOI).resolve()
         if not self.malmoi.exists():
@@ -18,8 +18,14 @@ class Peers:
         if not self.folder.is_dir():
             raise SystemExit(f"{self.folder} is not there: Benchmarks/peers.sh {self.folder}")
 
-    def tool(self, name):
-        return self.found("llama/build/bin", name)
+    def ours(self, *arguments):
+        """Runs Malmoi → standard output, standard error."""
+        return run(self.malmoi, *arguments, *(["--threads", self.threads] if self.threads else []))
+
+    def llama(self, tool, *arguments):
+        """Runs a program of llama.cpp → standard output, standard error."""
+        threads = ["-t", self.threads] if self.threads else []
+        return run(self.found("llama/build/bin", tool), *arguments, *threads)
 
     def model(self, name):
         return self.found("models", name)
@@ -40,10 +46,6 @@ def run(*command):
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(map(str, command))}\nfailed with {done.returncode}:\n{done.stderr[-2000:]}")
     return done.stdout, done.stderr
-
-
-def run_json(*command):
-    return json.loads(run(*command)[0])
 
 
 def write(path, text):
