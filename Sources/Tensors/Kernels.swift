@@ -23,7 +23,9 @@ public enum InstructionSet: String, CaseIterable, Sendable {
 
   /// The widest that this processor can run, or the one that the environment variable `MALMOI_ISA` names.
   public static let preferred: InstructionSet = {
-    if let name = getenv("MALMOI_ISA"), let wanted = InstructionSet(rawValue: String(cString: name)), wanted.isSupported {
+    if let name = getenv("MALMOI_ISA"), let wanted = InstructionSet(rawValue: String(cString: name)),
+      wanted.isSupported
+    {
       return wanted
     }
     return allCases.last(where: \.isSupported) ?? .scalar

@@ -48,7 +48,8 @@ struct DecoderForm: Sendable, CustomTestStringConvertible {
     KeyValueCache(decoder.configuration.pageLayout(form.cacheType))
   }
 
-  @Test(arguments: DecoderForm.all) func `do not depend on threads, chunks or instruction sets`(form: DecoderForm) throws {
+  @Test(arguments: DecoderForm.all)
+  func `do not depend on threads, chunks or instruction sets`(form: DecoderForm) throws {
     let one = try form.decoder(threads: 1)
     let expected = scores(one, tokens, chunk: 600, cache: cache(one, form))
     #expect(expected.allSatisfy { $0.isFinite })

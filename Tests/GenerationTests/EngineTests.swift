@@ -111,7 +111,8 @@ extension Engine {
     return Array(tokens.dropFirst(request.prompt.count))
   }
 
-  @Test(arguments: [CacheType.f16, .q8_0]) func `gives the tokens of a plain loop, in any company`(cache: CacheType) async throws {
+  @Test(arguments: [CacheType.f16, .q8_0])
+  func `gives the tokens of a plain loop, in any company`(cache: CacheType) async throws {
     let requests = (0..<8).map { request(UInt64($0), prompt: [1, 2, 63, 64, 65, 100, 7, 150][$0], tokens: 10 + $0) }
     let expected = requests.map { plainly($0, cache: cache) }
     for (batch, sequences) in [(512, 64), (1, 64), (7, 3), (64, 8)] {
@@ -187,7 +188,9 @@ extension Engine {
     refused(.emptyPrompt) { $0.prompt = [] }
     refused(.unknownToken(300, vocabulary: 300)) { $0.prompt = [1, 300] }
     refused(.unknownToken(-1, vocabulary: 300)) { $0.prompt = [-1] }
-    refused(.exceededContextWindowSize(promptTokens: 400, contextLength: 400)) { $0.prompt = Array(repeating: 1, count: 400) }
+    refused(.exceededContextWindowSize(promptTokens: 400, contextLength: 400)) {
+      $0.prompt = Array(repeating: 1, count: 400)
+    }
     refused(.invalidOption("the most tokens is 0, not 1 or more")) { $0.maximumTokens = 0 }
     refused(.invalidOption("top-p is 2.0, not in 0 ... 1")) { $0.sampling.topP = 2 }
   }
@@ -243,7 +246,8 @@ extension Engine {
     #expect(cached == [0, 51, 73, 95])
 
     // Another beginning, the same text once more, and a shorter one.
-    for prompt in [prompt(11, 40), prompt(11, 40), Array(prompt(11, 40).prefix(20)) + [1], Array(prompt(11, 40).prefix(5))] {
+    let other = prompt(11, 40)
+    for prompt in [other, other, other.prefix(20) + [1], Array(other.prefix(5))] {
       var request = request(12)
       request.prompt = prompt
       let expected = plainly(request)

@@ -164,8 +164,8 @@ private func options(_ change: (inout SamplingOptions) -> Void) -> SamplingOptio
 
   @Test func `scores that are no numbers do no harm`() {
     let broken: [[Float]] = [
-      [.nan, 1, 2], [1, .nan, 2], [.nan, .nan, .nan], [.infinity, 1, .nan], [-.infinity, -.infinity], [.infinity, .infinity],
-      [.nan], Array(repeating: .nan, count: 300),
+      [.nan, 1, 2], [1, .nan, 2], [.nan, .nan, .nan], [.infinity, 1, .nan], [-.infinity, -.infinity],
+      [.infinity, .infinity], [.nan], Array(repeating: .nan, count: 300),
     ]
     let all = Self.choices + [.greedy, options { $0.topK = .max }, options { $0.penaltyWindow = .max }]
     for logits in broken {

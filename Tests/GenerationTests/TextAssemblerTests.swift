@@ -15,7 +15,7 @@ import Testing
       let digits = String(value, radix: 16, uppercase: true)
       return "<0x" + (digits.count == 1 ? "0" : "") + digits + ">"
     }
-    let pieces = ["<unk>", "<s>", "</s>"] + bytes + words.map { $0.split(separator: " ", omittingEmptySubsequences: false).joined(separator: "▁") }
+    let pieces = ["<unk>", "<s>", "</s>"] + bytes + words.map { String($0.map { $0 == " " ? "▁" : $0 }) }
     var vocabulary = TokenizerVocabulary(model: .sentencePiece, pieces: PackedStrings(pieces))
     vocabulary.kinds = [.unknown, .control, .control] + bytes.map { _ in .byte } + words.map { _ in .normal }
     vocabulary.scores = pieces.map { _ in 0 }
@@ -101,8 +101,8 @@ import Testing
   @Test func `random tokens and stop strings give what a search in the whole text gives`() throws {
     var random = SeededRandom(4)
     for _ in 0..<400 {
-      let text = String((0..<12).map { _ in random.below(2) == 0 ? "a" : "b" })
-      let stops = (0..<2).map { _ in String((0..<2 + random.below(3)).map { _ in random.below(2) == 0 ? "a" : "b" as Character }) }
+      func letters(_ count: Int) -> String { String((0..<count).map { _ in random.below(2) == 0 ? "a" : "b" }) }
+      let text = letters(12), stops = [letters(2 + random.below(3)), letters(2 + random.below(3))]
       let expected = stops.compactMap { text.range(of: $0)?.lowerBound }.min().map { String(text[..<$0]) } ?? text
       #expect(assemble(bytes(text), stops: stops).pieces.joined() == expected, "\(text) \(stops)")
     }

@@ -118,7 +118,8 @@ final class AttentionSequence {
     }
   }
 
-  @Test(arguments: [CacheType.f16, .q8_0]) func `of one token over a long context is spread over pages`(type: CacheType) {
+  @Test(arguments: [CacheType.f16, .q8_0])
+  func `of one token over a long context is spread over pages`(type: CacheType) {
     let form = AttentionCase(heads: 2, keyValueHeads: 1, width: 32, type: type)
     // One thread takes the two queries as one tile; many threads split its pages.
     var all: [[Float]] = []
@@ -137,7 +138,8 @@ final class AttentionSequence {
     let expected = AttentionSequence.read([(whole, 300)], on: CPUBackend(threads: 1))[0]
     for (threads, chunk) in [(2, 1), (3, 7), (4, 64), (1, 150), (8, 300)] {
       let backend = CPUBackend(threads: threads)
-      let sequence = AttentionSequence(form, length: 300, seed: 4), other = AttentionSequence(form, length: 300, seed: 5)
+      let sequence = AttentionSequence(form, length: 300, seed: 4)
+      let other = AttentionSequence(form, length: 300, seed: 5)
       var result: [Float] = []
       while sequence.count < 300 {
         let tokens = min(chunk, 300 - sequence.count)

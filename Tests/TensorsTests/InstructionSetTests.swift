@@ -123,7 +123,8 @@ import Testing
 
     var random = SeededRandom(11)
     let near: [Float] = floats.filter { !$0.isNaN }.flatMap { [$0, $0.nextUp, $0.nextDown] }
-    let any = (0..<20_000).map { _ in Float(bitPattern: UInt32(truncatingIfNeeded: random.next())) }.filter { !$0.isNaN }
+    let any = (0..<20_000).map { _ in Float(bitPattern: UInt32(truncatingIfNeeded: random.next())) }
+      .filter { !$0.isNaN }
     let middles = halves.dropLast().map { (HalfPrecision.decode($0) + HalfPrecision.decode($0 + 1)) / 2 }
     let values = near + any + middles.filter { !$0.isNaN } + [65_519, 65_520, -65_520, 1e9, .infinity, 2e-8, 3e-8, 4e-8]
     let rounded = output(values.count, UInt16(99)) { kernels.to_f16(values, values.count, $0) }
