@@ -25,6 +25,12 @@ INLINE void unpack_cell(const mk_format f, const uint8_t *cell, vword words[8]) 
   for (int j = 0; j < 8 && f.lookup; j++) words[j] = look_up(words[j]);
 }
 
+INLINE uint32_t four_codes(const int8_t *codes) {
+  uint32_t four;
+  memcpy(&four, codes, 4);
+  return four;
+}
+
 INLINE void block_panel(const mk_format f, const int width, const uint8_t *panel, size_t cells, mk_tile tile,
                         vfloat sums[]) {
   const int groups = MK_CELL / f.group, words_per_group = 8 / groups;
@@ -40,7 +46,7 @@ INLINE void block_panel(const mk_format f, const int width, const uint8_t *panel
       scale = halves_to_floats(load_halves(scales)), scales += 32;
       if (minimums) minimum = halves_to_floats(load_halves(scales)), scales += 32;
     }
-    const int8_t *codes = tile.codes + cell * (size_t)width * MK_CELL;
+    const int8_t *codes = tile.codes + cell * (size_t)width * 2 * MK_CELL;
     const mk_cell *activations = tile.cells + cell * (size_t)width;
     for (int g = 0; g < groups; g++) {
       vfloat d = scale, m = minimum;
@@ -49,17 +55,16 @@ INLINE void block_panel(const mk_format f, const int width, const uint8_t *panel
         if (minimums) m *= -bytes_to_floats(scales), scales += 16;
       }
       for (int t = 0; t < width; t++) {
-        vint dot = {0};
-        for (int j = 0; j < words_per_group; j++) {
-          uint32_t four;
-          memcpy(&four, codes + t * MK_CELL + (g * words_per_group + j) * 4, 4);
-          dot = dot4(dot, words[g * words_per_group + j], four);
+        vint high = {0}, low = {0};
+        for (int j = g * words_per_group; j < (g + 1) * words_per_group; j++) {
+          high = dot4(high, words[j], four_codes(codes + t * 2 * MK_CELL + j * 4));
+          low = dot4(low, words[j], four_codes(codes + (t * 2 + 1) * MK_CELL + j * 4));
         }
         const mk_cell *a = activations + t;
         const float sum = groups == 1 ? a->sum : (g == 0 ? a->first_sum : a->sum - a->first_sum);
-        vfloat exact = ints_to_floats(dot);
-        if (f.offset) exact = fma(all((float)-f.offset), all(sum), exact);  // both are integers below 2^24
-        sums[t] = fma(exact, d * all(a->scale), sums[t]);
+        vfloat dot = ints_to_floats((high << 8) + low);
+        if (f.offset) dot = fma(all((float)-f.offset), all(sum), dot);
+        sums[t] = fma(dot, d * all(a->scale), sums[t]);
         if (minimums) sums[t] = fma(m, all(groups == 1 ? a->scaled_sum : a->scale * sum), sums[t]);
       }
     }
@@ -146,25 +151,33 @@ DEFINE_PRODUCT(f32, MK_F32, float_product)
 DEFINE_PRODUCT(f16, MK_F16, float_product)
 DEFINE_PRODUCT(bf16, MK_BF16, float_product)
 
-// Symmetric 8-bit codes per 32 columns: scale = max |x| / 127, code = round(x / scale) with ties to even.
+INLINE void store_bytes(vint codes, int8_t *p) {
+  const vsbyte bytes = __builtin_convertvector(codes, vsbyte);
+  memcpy(p, &bytes, 16);
+}
+
+// Symmetric 16-bit codes per 32 columns: code = round(x / scale) with ties to even, split into 256 × high + low, both
+// signed bytes. The largest code that can be split so is 127 × 256 + 127.
 static void NAME(quantize_tile)(const float *x, size_t columns, int tokens, int width, int8_t *codes, mk_cell *cells) {
   const vfloat round = all(12582912.0f);
+  const float largest = 127 * 256 + 127;
   for (size_t cell = 0; cell < columns / MK_CELL; cell++) {
-    for (int t = 0; t < width; t++, codes += MK_CELL, cells++) {
+    for (int t = 0; t < width; t++, codes += 2 * MK_CELL, cells++) {
       if (t >= tokens) {
-        memset(codes, 0, MK_CELL);
+        memset(codes, 0, 2 * MK_CELL);
         memset(cells, 0, sizeof *cells);
         continue;
       }
       const float *row = x + (size_t)t * columns + cell * MK_CELL;
       const vfloat a = load_floats(row), b = load_floats(row + 16);
       const float peak = max_lanes(larger(larger(a, -a), larger(b, -b)));
-      const float inverse = peak > 0x1p-100f ? 127.0f / peak : 0;  // nearer to zero the quotient would overflow
+      const float inverse = peak > 0x1p-100f ? largest / peak : 0;  // nearer to zero the quotient would overflow
       const vfloat qa = (a * inverse + round) - round, qb = (b * inverse + round) - round;
-      const vsbyte ca = __builtin_convertvector(__builtin_convertvector(qa, vint), vsbyte);
-      const vsbyte cb = __builtin_convertvector(__builtin_convertvector(qb, vint), vsbyte);
-      memcpy(codes, &ca, 16), memcpy(codes + 16, &cb, 16);
-      cells->scale = peak / 127.0f;
+      const vint ca = __builtin_convertvector(qa, vint), cb = __builtin_convertvector(qb, vint);
+      const vint ha = (ca + 128) >> 8, hb = (cb + 128) >> 8;
+      store_bytes(ha, codes), store_bytes(hb, codes + 16);
+      store_bytes(ca - (ha << 8), codes + MK_CELL), store_bytes(cb - (hb << 8), codes + MK_CELL + 16);
+      cells->scale = peak / largest;
       cells->first_sum = sum_lanes(qa);
       cells->sum = cells->first_sum + sum_lanes(qb);
       cells->scaled_sum = cells->scale * cells->sum;

@@ -60,7 +60,7 @@ import Testing
       let x = wild(tokens * columns, &random)
       let tile = { (kernels: mk_kernels) -> ([Int8], [Float], [Float]) in
         var cellFloats: [Float] = []
-        let codes = output(width * columns, Int8(99)) { codes in
+        let codes = output(2 * width * columns, Int8(99)) { codes in
           cellFloats = output(cells * 4, Float(99)) { floats in
             floats.withMemoryRebound(to: mk_cell.self, capacity: cells) { cells in
               kernels.quantize_tile(x, columns, Int32(tokens), Int32(width), codes, cells)

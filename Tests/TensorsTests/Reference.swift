@@ -48,14 +48,15 @@ func isWithin(_ bound: Double, floor: Double = 0, _ values: [Float], _ reference
     && zip(values, reference).allSatisfy { abs(Double($0) - $1) <= bound * max(abs($1), floor) }
 }
 
-/// Activations as the products of block formats see them: per 32 columns the largest becomes 127.
-func roundedTo8Bits(_ x: [Float]) -> [Double] {
+/// Activations as the products of block formats see them: per 32 columns the largest becomes 32,639, which is
+/// 127 × 256 + 127.
+func roundedTo16Bits(_ x: [Float]) -> [Double] {
   var result: [Double] = []
   for start in stride(from: 0, to: x.count, by: 32) {
     let peak = x[start..<start + 32].reduce(0) { max($0, $1.magnitude) }
-    let inverse = peak > 0 ? 127 / peak : 0
+    let inverse = peak > 0 ? 32_639 / peak : 0
     for value in x[start..<start + 32] {
-      result.append(Double((value * inverse).rounded(.toNearestOrEven)) * Double(peak / 127))
+      result.append(Double((value * inverse).rounded(.toNearestOrEven)) * Double(peak / 32_639))
     }
   }
   return result

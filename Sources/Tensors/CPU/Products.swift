@@ -1,4 +1,4 @@
-// Matrix products: weights are packed into panels of 16 rows once; activations are rounded to 8 bits, or transposed,
+// Matrix products: weights are packed into panels of 16 rows once; activations are rounded to 16 bits, or transposed,
 // tile by tile of up to 16 tokens, once per op.
 import CKernels
 
@@ -90,7 +90,7 @@ private struct Tiles {
     let rest = tokens - (count - 1) * 16
     lastWidth = rest <= 2 ? rest : (rest <= 4 ? 4 : (rest <= 8 ? 8 : 16))
     let padded = (count - 1) * 16 + lastWidth
-    codes = wantsCodes ? Storage(byteCount: padded * columns) : nil
+    codes = wantsCodes ? Storage(byteCount: 2 * padded * columns) : nil
     cells = wantsCodes ? Storage(byteCount: padded * columns / 32 * MemoryLayout<mk_cell>.size) : nil
     values = wantsValues ? Storage(byteCount: padded * columns * 4) : nil
     let source = x.pointer, tiles = self
@@ -113,7 +113,7 @@ private struct Tiles {
   subscript(tile: Int) -> mk_tile {
     let at = tile * 16 * columns
     return mk_tile(
-      codes: codes.map { ($0.bytes.baseAddress! + at).assumingMemoryBound(to: Int8.self) },
+      codes: codes.map { ($0.bytes.baseAddress! + 2 * at).assumingMemoryBound(to: Int8.self) },
       cells: cells.map { $0.bytes.baseAddress!.assumingMemoryBound(to: mk_cell.self) + at / 32 },
       values: values.map { $0.bytes.baseAddress!.assumingMemoryBound(to: Float.self) + at },
       width: Int32(tile == count - 1 ? lastWidth : 16))
