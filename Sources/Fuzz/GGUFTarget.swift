@@ -68,8 +68,7 @@ struct GGUFTarget: Target {
 
   private func write(with decoder: Decoder) throws {
     let configuration = decoder.configuration, vocabulary = configuration.vocabulary
-    let types = CacheType.allCases.filter { $0 == .f16 || configuration.headWidth % 32 == 0 }
-    for type in types {
+    for type in CacheType.allCases {
       let cache = KeyValueCache(configuration.pageLayout(type))
       var sampler = Sampler(SamplingOptions(typicalP: 0.9, repetitionPenalty: 1.1, seed: 1))
       var tokens: [Int32] = [0, Int32(vocabulary - 1)], from = 0
