@@ -157,7 +157,7 @@ import Testing
       try expectRefusal([verb, folder.path("none.gguf")], "none.gguf: no such file or folder")
       try expectRefusal([verb, "no-such-model"], "no model is called “no-such-model”", "did you mean")
       try expectRefusal([verb, "smollm2"], "is not on this machine", "offline")
-      try expectRefusal([verb, folder.url.path], folder.url.path, "no config.json")
+      try expectRefusal([verb, folder.url.path], folder.url.path, "config.json")
       try expectRefusal([verb, "/dev/null"], "/dev/null: not a model: not a regular file")
       try expectRefusal([verb, text], "notes.txt: not a model")
     }
