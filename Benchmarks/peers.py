@@ -22,10 +22,13 @@ class Peers:
         """Runs Malmoi → standard output, standard error."""
         return run(self.malmoi, *arguments, *(["--threads", self.threads] if self.threads else []))
 
+    def tool(self, name):
+        return self.found("llama/build/bin", name)
+
     def llama(self, tool, *arguments):
         """Runs a program of llama.cpp → standard output, standard error."""
         threads = ["-t", self.threads] if self.threads else []
-        return run(self.found("llama/build/bin", tool), *arguments, *threads)
+        return run(self.tool(tool), *arguments, *threads)
 
     def model(self, name):
         return self.found("models", name)

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 import Tokenization
 
-@Suite(.enabled(if: TestModels.hasTokenizerParityFiles, "needs models and texts: see Fixtures/README.md"))
+@Suite(.enabled(if: TestModels.areComplete, "needs models and texts: see Fixtures/README.md"))
 struct TokenizerParityTests {
   /// tokenizer-parity.json, made by tokenizer_parity.py.
   struct References: Decodable {
@@ -36,7 +36,7 @@ struct TokenizerParityTests {
     try Tokenizer(try GGUFFile(path: try #require(TestModels.path(model))).tokenizerVocabulary())
   }
 
-  @Test("Books give the tokens of llama.cpp", arguments: TestModels.ggufNames, TestModels.textNames)
+  @Test("Books give the tokens of llama.cpp", arguments: TestModels.ggufNames, TestModels.bookNames + ["source.txt"])
   func books(model: String, text: String) throws {
     let references = try References.stored()
     let url = try text == "source.txt" ? fixtureURL(text) : URL(fileURLWithPath: #require(TestModels.path(text)))
@@ -122,19 +122,4 @@ struct TokenizerParityTests {
     "<|im_end|>", "<|endoftext|>", "<start_of_turn>", "<end_of_turn>", "<eos>", "<0x41>", "▁", "Ġ", "말모이", "👩‍🌾",
     "def f(x):",
   ]
-}
-
-/// Real models, if the machine has them.
-enum TestModels {
-  static let ggufNames = ["SmolLM2-135M-Instruct.Q4_1.gguf", "gemma-3-270m-q4_k_m.gguf"]
-  static let textNames = ["kjv.txt", "faq-ko.txt", "source.txt"]
-
-  static let hasTokenizerParityFiles = (ggufNames + textNames.dropLast()).allSatisfy { path($0) != nil }
-
-  /// The path of `name` in the folder that the environment variable MALMOI_TEST_MODELS names, if it is there.
-  static func path(_ name: String) -> String? {
-    guard let folder = ProcessInfo.processInfo.environment["MALMOI_TEST_MODELS"] else { return nil }
-    let path = URL(fileURLWithPath: folder).appendingPathComponent(name).path
-    return FileManager.default.fileExists(atPath: path) ? path : nil
-  }
 }
