@@ -28,7 +28,7 @@ let package = Package(
     .target(name: "Layers", dependencies: ["Tensors"]),
     .target(name: "Checkpoints", dependencies: ["Layers", "Tensors", "Tokenization"]),
     .target(name: "Models", dependencies: ["Layers", "Checkpoints"]),
-    .target(name: "Generation", dependencies: ["Models", "Tokenization", "ChatTemplates"]),
+    .target(name: "Generation", dependencies: ["Models", "Tokenization", "ChatTemplates", orderedCollections]),
     .target(name: "Hub", dependencies: [crypto]),
     .target(
       name: "Malmoi",

@@ -2,36 +2,35 @@
 // `<|im_end|>` has written ten characters.
 import ChatTemplates
 import Foundation
+import OrderedCollections
 import Tokenization
 
 extension Tokenizer {
-  /// The tokens of a rendered conversation.
-  /// - Parameters:
-  ///   - rendered: what the chat template made of `messages`.
-  ///   - messages: whose contents stay plain text.
-  /// - Throws: ``GenerationError/invalidOption(_:)`` when a message spells a special token and the template has changed
-  ///   the message so much that it cannot be told from the template's own text.
-  package func encode(rendered: String, of messages: [ChatMessage]) throws(GenerationError) -> [Int32] {
-    let text = Data(rendered.utf8)
-    var plain: [Range<Int>] = []
-    for content in messages.flatMap(\.plainTexts) where spellsSpecialToken(content) {
-      let wanted = Data(content.trimmingCharacters(in: .whitespacesAndNewlines).utf8)
-      var from = 0, isFound = false
-      while let place = text.range(of: wanted, in: from..<text.count) {
-        plain.append(place)
-        isFound = true
-        from = place.upperBound
-      }
-      guard isFound else {
-        throw .invalidOption("a message spells a special token, and the chat template does not leave it as it is")
+  /// The tokens of a conversation.
+  ///
+  /// Texts that spell a special token are found in the prompt by rendering once more with stand-ins for them.
+  /// - Parameter render: what the chat template makes of messages.
+  /// - Throws: what `render` throws; ``GenerationError/invalidOption(_:)`` when a message spells a special token and the
+  ///   template changes the message, so that it cannot be told from the template's own text.
+  package func encode(
+    _ messages: [ChatMessage], render: ([ChatMessage]) throws -> String
+  ) throws -> [Int32] {
+    let rendered = try render(messages)
+    var originals: [String] = []
+    let standIns = messages.map { message in
+      message.mapTexts { text in
+        guard spellsSpecialToken(text) else { return text }
+        originals.append(text)
+        return Self.standIn(originals.count - 1)
       }
     }
     // The template adds the beginning of a sequence itself, where it wants one; it is never wanted twice.
     let startsItself = beginningOfSequence.flatMap { piece(of: $0) }.map { rendered.hasPrefix($0) } ?? false
-    let boundary = addsBeginningOfSequence && !startsItself
-    let parsing = plain.isEmpty ? SpecialTokenParsing.all : .within(Self.complement(of: plain, in: text.count))
+    let parsing = originals.isEmpty
+      ? SpecialTokenParsing.all
+      : .within(try Self.templateParts(of: rendered, standIns: render(standIns), originals: originals))
     var tokens = encode(rendered, specialTokens: parsing, addsBoundaryTokens: false)
-    if boundary, let beginningOfSequence { tokens.insert(beginningOfSequence, at: 0) }
+    if addsBeginningOfSequence, !startsItself, let beginningOfSequence { tokens.insert(beginningOfSequence, at: 0) }
     return tokens
   }
 
@@ -40,37 +39,61 @@ extension Tokenizer {
       .contains { kinds[Int($0)] == .control || kinds[Int($0)] == .unknown }
   }
 
-  private static func complement(of ranges: [Range<Int>], in count: Int) -> [Range<Int>] {
-    var rest: [Range<Int>] = [], from = 0
-    for range in ranges.sorted(by: { $0.lowerBound < $1.lowerBound }) {
-      if range.lowerBound > from { rest.append(from..<range.lowerBound) }
-      from = max(from, range.upperBound)
+  /// Characters for private use, which no template looks for.
+  private static func standIn(_ index: Int) -> String { "\u{F8F0}\(index)\u{F8F1}" }
+
+  /// The ranges of `rendered`, in UTF-8, that are the template's own text.
+  private static func templateParts(
+    of rendered: String, standIns: String, originals: [String]
+  ) throws(GenerationError) -> [Range<Int>] {
+    // Templates put a text as it is, or without the white space around it.
+    for texts in [originals, originals.map { $0.trimmingCharacters(in: .whitespacesAndNewlines) }] {
+      var parts: [Range<Int>] = [], result = "", rest = standIns[...]
+      while let start = rest.firstRange(of: "\u{F8F0}"), let end = rest.firstRange(of: "\u{F8F1}"),
+        start.upperBound <= end.lowerBound, let index = Int(rest[start.upperBound..<end.lowerBound]),
+        texts.indices.contains(index)
+      {
+        let from = result.utf8.count
+        result += rest[..<start.lowerBound]
+        parts.append(from..<result.utf8.count)
+        result += texts[index]
+        rest = rest[end.upperBound...]
+      }
+      let from = result.utf8.count
+      result += rest
+      parts.append(from..<result.utf8.count)
+      if result.utf8.elementsEqual(rendered.utf8) { return parts.filter { !$0.isEmpty } }
     }
-    if from < count { rest.append(from..<count) }
-    return rest
+    throw .invalidOption("a message spells a special token, and the chat template does not leave it as it is")
   }
 }
 
 extension ChatMessage {
-  /// Everything in a message that somebody wrote.
-  fileprivate var plainTexts: [String] {
-    var texts: [String] = [reasoning, name].compactMap(\.self)
+  /// The message with everything in it that somebody wrote replaced.
+  fileprivate func mapTexts(_ transform: (String) -> String) -> ChatMessage {
+    var message = self
     switch content {
-    case .text(let text): texts.append(text)
-    case .parts(let parts): texts += parts.flatMap(\.strings)
+    case .text(let text): message.content = .text(transform(text))
+    case .parts(let parts): message.content = .parts(parts.map { $0.mapTexts(transform) })
     case nil: break
     }
-    return texts + toolCalls.flatMap { [$0.name] + $0.arguments.strings }
+    message.reasoning = reasoning.map(transform)
+    message.name = name.map(transform)
+    message.toolCalls = toolCalls.map {
+      ToolCall(id: $0.id, name: transform($0.name), arguments: $0.arguments.mapTexts(transform))
+    }
+    return message
   }
 }
 
 extension JinjaValue {
-  fileprivate var strings: [String] {
+  fileprivate func mapTexts(_ transform: (String) -> String) -> JinjaValue {
     switch self {
-    case .string(let text): [text]
-    case .array(let values): values.flatMap(\.strings)
-    case .object(let fields): fields.keys + fields.values.flatMap(\.strings)
-    default: []
+    case .string(let text): .string(transform(text))
+    case .array(let values): .array(values.map { $0.mapTexts(transform) })
+    case .object(let fields):
+      .object(OrderedDictionary(fields.map { (transform($0.key), $0.value.mapTexts(transform)) }) { $1 })
+    default: self
     }
   }
 }

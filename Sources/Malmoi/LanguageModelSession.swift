@@ -97,11 +97,12 @@ extension LanguageModel {
   /// - Throws: ``GenerationError/noChatTemplate(_:)``, `TemplateError`.
   public func prompt(for messages: [ChatMessage]) throws -> [Int32] {
     guard let chatTemplate else { throw GenerationError.noChatTemplate(name) }
-    let rendered = try chatTemplate.render(
-      messages: messages, addGenerationPrompt: true,
-      bosToken: tokenizer.beginningOfSequence.flatMap { tokenizer.piece(of: $0) },
-      eosToken: tokenizer.endOfSequence.flatMap { tokenizer.piece(of: $0) })
-    return try tokenizer.encode(rendered: rendered, of: messages)
+    return try tokenizer.encode(messages) { messages in
+      try chatTemplate.render(
+        messages: messages, addGenerationPrompt: true,
+        bosToken: tokenizer.beginningOfSequence.flatMap { tokenizer.piece(of: $0) },
+        eosToken: tokenizer.endOfSequence.flatMap { tokenizer.piece(of: $0) })
+    }
   }
 
   /// Text that goes on where `prompt` ends.
