@@ -6,8 +6,7 @@
 with the folder that Benchmarks/peers.sh makes. <model>.top40 holds, little-endian: int32 texts, tokens, positions; the
 tokens of one window of each text [texts, tokens]; the positions [positions]; of the 40 likeliest tokens at each, by
 transformers with the dequantized weights in float32, their numbers (int32) and their log-probabilities (float32)
-[texts, positions, 40]. perplexities.json holds llama.cpp's perplexity of the whole lines in the first
-bytes of each text.
+[texts, positions, 40]. perplexities.json holds what llama.cpp gives for the first bytes of a text.
 """
 import json
 import re
@@ -24,13 +23,12 @@ import gguf_reference
 from accuracy import MODELS, WINDOW, LlamaFile, beginning_of_sequence
 from peers import Peers
 
-TEXTS = ["kjv.txt", "faq-ko.txt"]
+TEXTS = ["kjv-small.txt", "faq-ko.txt"]
 POSITIONS = list(range(4, WINDOW, 5))
-PERPLEXITY_BYTES = 40_000
+PERPLEXITIES = dict(zip(MODELS, TEXTS))  # one text for each, long enough that rounding evens out
 
 peers = Peers(sys.argv[1], threads=1)
 Path("real").mkdir(exist_ok=True)
-perplexities = {}
 for name in MODELS:
     model = peers.model(name)
     reference = gguf_reference.load(model)
@@ -38,12 +36,7 @@ for name in MODELS:
     windows, ids, values = [], [], []
     for text in TEXTS:
         with tempfile.TemporaryDirectory() as folder:
-            short = Path(folder, text)
-            short.write_bytes(Path(peers.text(text)).read_bytes()[:PERPLEXITY_BYTES].rpartition(b"\n")[0])
-            told = "".join(peers.llama("llama-perplexity", "-m", model, "-f", short, "-c", WINDOW))
-            figure = float(re.search(r"Final estimate: PPL = ([\d.]+)", told)[1])
-            perplexities.setdefault(name, {})[text] = figure
-            tokens = LlamaFile(peers, model, short, 2, f"{folder}/logits").tokens[1].tolist()
+            tokens = LlamaFile(peers, model, peers.text(text), 2, f"{folder}/logits").tokens[1].tolist()
         if first is not None:
             tokens[0] = first
         with torch.inference_mode():
@@ -56,6 +49,14 @@ for name in MODELS:
         for part in ([len(TEXTS), WINDOW, len(POSITIONS)], windows, POSITIONS, ids):
             np.array(part, "<i4").tofile(file)
         np.array(values, "<f4").tofile(file)
-    print(name, perplexities[name], flush=True)
-Path("real/perplexities.json").write_text(json.dumps(
-    {"bytes": PERPLEXITY_BYTES, "context": WINDOW, "values": perplexities}, indent=2) + "\n")
+    print(name, flush=True)
+
+perplexities = []
+for name, text in PERPLEXITIES.items():
+    told = "".join(peers.llama("llama-perplexity", "-m", peers.model(name), "-f", peers.text(text), "-c", WINDOW))
+    figure = float(re.search(r"Final estimate: PPL = ([\d.]+)", told)[1])
+    perplexities.append({
+        "model": name, "text": text.replace("-small", ""), "bytes": Path(peers.text(text)).stat().st_size,
+        "context": WINDOW, "perplexity": figure})
+    print(perplexities[-1], flush=True)
+Path("real/perplexities.json").write_text(json.dumps(perplexities, indent=2) + "\n")
