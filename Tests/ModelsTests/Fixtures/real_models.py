@@ -6,7 +6,8 @@
 with the folder that Benchmarks/peers.sh makes. <model>.top40 holds, little-endian: int32 texts, tokens, positions; the
 tokens of one window of each text [texts, tokens]; the positions [positions]; of the 40 likeliest tokens at each, by
 transformers with the dequantized weights in float32, their numbers (int32) and their log-probabilities (float32)
-[texts, positions, 40]. perplexities.json holds what llama.cpp gives for the first bytes of a text.
+[texts, positions, 40]. perplexities.json holds the perplexity of the first bytes of a text, by
+transformers with the dequantized weights in float32 and by llama.cpp.
 """
 import json
 import re
@@ -25,7 +26,6 @@ from peers import Peers
 
 TEXTS = ["kjv-small.txt", "faq-ko.txt"]
 POSITIONS = list(range(4, WINDOW, 5))
-PERPLEXITIES = dict(zip(MODELS, TEXTS))  # one text for each, long enough that rounding evens out
 
 peers = Peers(sys.argv[1], threads=1)
 Path("real").mkdir(exist_ok=True)
@@ -51,12 +51,28 @@ for name in MODELS:
         np.array(values, "<f4").tofile(file)
     print(name, flush=True)
 
+def float32_perplexity(name, tokens):
+    """llama.cpp's method: windows side by side, of which the second half is scored."""
+    reference, first = gguf_reference.load(peers.model(name)), beginning_of_sequence(peers.model(name))
+    scored, losses = slice(WINDOW // 2, WINDOW - 1), []
+    for start in range(0, len(tokens) - WINDOW + 1, WINDOW):
+        window = torch.tensor(tokens[start:start + WINDOW])
+        if first is not None:
+            window[0] = first
+        with torch.inference_mode():
+            logits = reference.lm_head(reference.model(window[None]).last_hidden_state[0, scored])
+        losses.append(torch.nn.functional.cross_entropy(logits, window[WINDOW // 2 + 1:]).item())
+    return float(np.exp(np.mean(losses)))
+
+
 perplexities = []
-for name, text in PERPLEXITIES.items():
-    told = "".join(peers.llama("llama-perplexity", "-m", peers.model(name), "-f", peers.text(text), "-c", WINDOW))
-    figure = float(re.search(r"Final estimate: PPL = ([\d.]+)", told)[1])
-    perplexities.append({
-        "model": name, "text": text.replace("-small", ""), "bytes": Path(peers.text(text)).stat().st_size,
-        "context": WINDOW, "perplexity": figure})
-    print(perplexities[-1], flush=True)
+for name in MODELS:
+    for text in TEXTS:
+        told = "".join(peers.llama("llama-perplexity", "-m", peers.model(name), "-f", peers.text(text), "-c", WINDOW))
+        tokens = json.loads(peers.ours("tokenize", peers.model(name), "--json", input=Path(peers.text(text)).read_text())[0])
+        perplexities.append({
+            "model": name, "text": text.replace("-small", ""), "bytes": Path(peers.text(text)).stat().st_size,
+            "context": WINDOW, "float32": round(float32_perplexity(name, [token["id"] for token in tokens]), 4),
+            "llama": float(re.search(r"Final estimate: PPL = ([\d.]+)", told)[1])})
+        print(perplexities[-1], flush=True)
 Path("real/perplexities.json").write_text(json.dumps(perplexities, indent=2) + "\n")
