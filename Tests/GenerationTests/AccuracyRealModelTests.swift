@@ -61,7 +61,8 @@ struct StoredPerplexity: Decodable {
 }
 
 private func realFixture(_ name: String) -> URL {
-  fixtureURL("../../ModelsTests/Fixtures/real").appendingPathComponent(name)
+  URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .appendingPathComponent("ModelsTests/Fixtures/real").appendingPathComponent(name)
 }
 
 /// The likeliest tokens at some positions of some texts.

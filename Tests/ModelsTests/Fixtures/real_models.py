@@ -69,7 +69,7 @@ perplexities = []
 for name in MODELS:
     for text in TEXTS:
         told = "".join(peers.llama("llama-perplexity", "-m", peers.model(name), "-f", peers.text(text), "-c", WINDOW))
-        tokens = json.loads(peers.ours("tokenize", peers.model(name), "--json", input=Path(peers.text(text)).read_text())[0])
+        tokens = json.loads(peers.ours("tokenize", peers.model(name), Path(peers.text(text)).read_text(), "--json")[0])
         perplexities.append({
             "model": name, "text": text.replace("-small", ""), "bytes": Path(peers.text(text)).stat().st_size,
             "context": WINDOW, "float32": round(float32_perplexity(name, [token["id"] for token in tokens]), 4),
