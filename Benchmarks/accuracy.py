@@ -27,7 +27,7 @@ PERPLEXITY_BOUND, DIVERGENCE_BOUND, AGREEMENT_BOUND = 0.003, 1e-3, 0.98
 
 
 def perplexities(peers, model, text):
-    ours = json.loads(peers.ours("perplexity", model, text, "--window", WINDOW, "--json")[0])["perplexity"]
+    ours = json.loads(peers.ours("perplexity", model, text, "--context", WINDOW, "--json")[0])["perplexity"]
     told = "".join(peers.llama("llama-perplexity", "-m", model, "-f", text, "-c", WINDOW))
     return ours, float(re.search(r"Final estimate: PPL = ([\d.]+)", told)[1])
 

@@ -107,7 +107,8 @@ struct ScoreCommand: AsyncParsableCommand {
     let known = rows.compactMap(\.logProbability).map(Double.init)
     if !known.isEmpty {
       let mean = known.reduce(0, +) / Double(known.count)
-      Output.note("\(known.count) tokens scored, mean \(Output.fixed(mean, 4)), perplexity \(Output.fixed(exp(-mean), 4))")
+      Output.note("\(known.count) tokens scored, mean \(Output.fixed(mean, 4)), "
+        + "perplexity \(Output.fixed(exp(-mean), 4))")
     }
   }
 }
@@ -126,11 +127,11 @@ extension ScoreCommand {
 struct PerplexityCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "perplexity",
-    abstract: "How surprised a model is by a file's text, measured as llama.cpp does: the second half of each window.")
+    abstract: "How surprised a model is by a file's text, measured as llama.cpp does.",
+    discussion: "The text is cut into windows of --context tokens (512), of which the second half is scored.")
 
   @Argument(help: "The model.") var model: String
   @Argument(help: "A UTF-8 file.") var file: String
-  @Option(name: .customLong("window"), help: "Tokens of a window.") var window = 512
   @Flag(help: "For programs.") var json = false
   @OptionGroup var load: LoadOptions
 
@@ -147,7 +148,7 @@ struct PerplexityCommand: AsyncParsableCommand {
     let text = try readFile(file)
     let language = try await load.load(model), tokenizer = language.tokenizer
     let ids = tokenizer.encode(text), start = ContinuousClock.now
-    let window = load.contextLength ?? window
+    let window = load.contextLength ?? 512
     let result = try language.decoder.perplexity(
       of: ids, context: window,
       first: tokenizer.addsBeginningOfSequence ? tokenizer.beginningOfSequence : nil
