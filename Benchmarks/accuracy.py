@@ -23,7 +23,8 @@ WINDOW = 512
 SCORED = range(WINDOW // 2, WINDOW - 1)
 MODELS = ["SmolLM2-135M-Instruct.Q4_1.gguf", "gemma-3-270m-q4_k_m.gguf"]
 TEXTS = {"kjv-small.txt": 8, "faq-ko.txt": 4}
-PERPLEXITY_BOUND, DIVERGENCE_BOUND, AGREEMENT_BOUND = 0.003, 1e-3, 0.98
+# llama.cpp rounds more, which costs it some 0.5 % of perplexity: lower is no fault, higher is one.
+PERPLEXITY_BOUNDS, DIVERGENCE_BOUND, AGREEMENT_BOUND = (-0.01, 0.003), 1e-3, 0.98
 
 
 def perplexities(peers, model, text):
@@ -134,7 +135,7 @@ def main():
             missed.append(f"{place}agreement {ours['agreement']:.4f} is under {AGREEMENT_BOUND}")
         if "perplexity" in row:
             off = row["perplexity"]["malmoi"] / row["perplexity"]["llama.cpp"] - 1
-            if abs(off) > PERPLEXITY_BOUND:
+            if not PERPLEXITY_BOUNDS[0] <= off <= PERPLEXITY_BOUNDS[1]:
                 missed.append(f"{place}perplexity is {off * 100:+.2f} % off llama.cpp's")
         if ours["divergence"] > theirs["divergence"]:
             missed.append(f"{place}divergence is greater than llama.cpp's {theirs['divergence']:.2e}")
