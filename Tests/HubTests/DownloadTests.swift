@@ -271,7 +271,7 @@ import Testing
         return true
       }
     }
-    #expect(time < .seconds(10))
+    #expect(time < .seconds(40))  // a retry would wait 60; other tests run beside this one
   }
 
   @Test func `A server that says nothing is given up`() async throws {
