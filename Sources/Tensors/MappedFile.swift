@@ -45,12 +45,15 @@ public final class MappedFile: Sendable {
     munmap(UnsafeMutableRawPointer(bitPattern: address), count)
   }
 
-  /// Tells the system that the pages wholly inside `range` are not needed soon; reading them again brings them back.
+  /// Tells the system that the pages of `range` are not needed soon; reading them again brings them back.
+  ///
+  /// The system maps whole groups of pages at a first touch, so what lies around the range, up to the next 2 MiB, goes
+  /// along: otherwise a file that is read piece by piece stays half in memory.
   public func discard(_ range: Range<Int>) {
-    let page = Int(sysconf(Int32(_SC_PAGESIZE)))
-    let first = (range.lowerBound + page - 1) / page * page
-    let last = range.upperBound / page * page
-    guard first < last, last <= count else { return }
+    let group = 2 << 20
+    let first = max(0, range.lowerBound) / group * group
+    let last = min((range.upperBound + group - 1) / group * group, count)
+    guard first < last else { return }
     madvise(UnsafeMutableRawPointer(bitPattern: address + UInt(first)), last - first, MADV_DONTNEED)
   }
 }

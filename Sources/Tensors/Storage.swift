@@ -25,9 +25,12 @@ public final class Storage: @unchecked Sendable {  // contents are written by th
     owner = .source(source, range)
   }
 
-  /// Gives the memory of a mapped file's pages back; reading them again fetches them again. Owned memory stays.
-  func discardFilePages() {
-    if case .source(let source, let range) = owner { source.discard(range) }
+  /// Gives the memory of a mapped file's pages in `part` of these bytes back; reading them again fetches them again.
+  /// Owned memory stays.
+  func discardFilePages(_ part: Range<Int>) {
+    if case .source(let source, let range) = owner {
+      source.discard(range.lowerBound + part.lowerBound..<range.lowerBound + part.upperBound)
+    }
   }
 
   deinit {

@@ -11,13 +11,18 @@ extension CPUBackend {
     let packed = Storage(byteCount: panels * panelBytes)
     let source = UnsafeRawPointer(weight.storage.bytes.baseAddress!)
     let target = packed.bytes.baseAddress!
-    pool.run(chunks: panels) { panel in
-      mk_pack_panel(
-        format, source + panel * 16 * rowBytes, rowBytes, Int32(min(16, rows - panel * 16)), columns,
-        target + panel * panelBytes)
+    // The file's pages have served once they are packed: given back part by part, they never hold the weight twice.
+    let part = max(1, (8 << 20) / max(1, 16 * rowBytes))
+    for first in stride(from: 0, to: panels, by: part) {
+      let last = min(first + part, panels)
+      pool.run(chunks: last - first) { index in
+        let panel = first + index
+        mk_pack_panel(
+          format, source + panel * 16 * rowBytes, rowBytes, Int32(min(16, rows - panel * 16)), columns,
+          target + panel * panelBytes)
+      }
+      weight.storage.discardFilePages(first * 16 * rowBytes..<min(last * 16, rows) * rowBytes)
     }
-    // The file's pages have served; leaving them resident would hold the weights twice.
-    weight.storage.discardFilePages()
     return Tensor(storage: packed, shape: weight.shape, dataType: weight.dataType, layout: .panels, backend: self)
   }
 
