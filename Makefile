@@ -16,7 +16,7 @@ run: deps  ## install what is missing, build, and talk to a model (MODEL=smollm2
 test: deps  ## build and pass all tests, on real models too
 	@swift build -c release --build-tests
 	@Scripts/prepare-tests .build/test-data
-	@set -a; . .build/test-data/environment; set +a; swift test -c release --skip-build
+	@set -a; . .build/test-data/environment; set +a; swift test -c release --skip-build --no-parallel
 
 fuzz: deps  ## 2,000,000 runs of the fuzzer over files and templates from strangers
 	@swift build -c release --product Fuzz
