@@ -41,24 +41,18 @@ INLINE vfloat signed_bytes_to_floats(const uint8_t *p) {
   return __builtin_convertvector(__builtin_convertvector(v, vint), vfloat);
 }
 
-// Fixed trees, so that a sum has one value.
-INLINE float sum_lanes(vfloat v) {
-  float x[16];
-  store_floats(x, v);
-  for (int step = 8; step > 0; step /= 2) {
-    for (int i = 0; i < step; i++) x[i] += x[i + step];
-  }
-  return x[0];
-}
+// Fixed trees, so that a sum has one value: halves upon halves.
+#define FOLD(v, op)                                                                                 \
+  do {                                                                                              \
+    v = op(v, __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7)); \
+    v = op(v, __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11)); \
+    v = op(v, __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13)); \
+    v = op(v, __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14)); \
+  } while (0)
 
-INLINE float max_lanes(vfloat v) {
-  float x[16];
-  store_floats(x, v);
-  for (int step = 8; step > 0; step /= 2) {
-    for (int i = 0; i < step; i++) x[i] = x[i] > x[i + step] ? x[i] : x[i + step];
-  }
-  return x[0];
-}
+INLINE vfloat sum_of(vfloat x, vfloat y) { return x + y; }
+INLINE float sum_lanes(vfloat v) { FOLD(v, sum_of); return v[0]; }
+INLINE float max_lanes(vfloat v) { FOLD(v, larger); return v[0]; }
 
 // The first `count` < 16 floats, the other lanes `rest`.
 INLINE vfloat load_some(const float *p, size_t count, float rest) {
