@@ -62,18 +62,25 @@ INLINE void block_panel(const mk_format f, const int width, const uint8_t *panel
         d *= minimums ? bytes_to_floats(scales) : signed_bytes_to_floats(scales), scales += 16;
         if (minimums) m *= -bytes_to_floats(scales), scales += 16;
       }
-      for (int t = 0; t < width; t++) {
-        vint high = {0}, low = {0};
+      const int together = width < 2 ? width : 2;  // more chains of sums than one instruction's latency
+      for (int t0 = 0; t0 < width; t0 += together) {
+        vint high[2], low[2];
+        for (int i = 0; i < together; i++) high[i] = low[i] = (vint)(0);
         for (int j = g * words_per_group; j < (g + 1) * words_per_group; j++) {
-          high = dot4(high, words[j], four_codes(codes + t * 2 * MK_CELL + j * 4));
-          low = dot4(low, words[j], four_codes(codes + (t * 2 + 1) * MK_CELL + j * 4));
+          for (int i = 0; i < together; i++) {
+            high[i] = dot4(high[i], words[j], four_codes(codes + (t0 + i) * 2 * MK_CELL + j * 4));
+            low[i] = dot4(low[i], words[j], four_codes(codes + ((t0 + i) * 2 + 1) * MK_CELL + j * 4));
+          }
         }
-        const mk_cell *a = activations + t;
-        const float sum = groups == 1 ? a->sum : (g == 0 ? a->first_sum : a->sum - a->first_sum);
-        vfloat dot = ints_to_floats((high << 8) + low);
-        if (f.offset) dot = fma(all((float)-f.offset), all(sum), dot);
-        sums[t] = fma(dot, d * all(a->scale), sums[t]);
-        if (minimums) sums[t] = fma(m, all(groups == 1 ? a->scaled_sum : a->scale * sum), sums[t]);
+        for (int i = 0; i < together; i++) {
+          const int t = t0 + i;
+          const mk_cell *a = activations + t;
+          const float sum = groups == 1 ? a->sum : (g == 0 ? a->first_sum : a->sum - a->first_sum);
+          vfloat dot = ints_to_floats((high[i] << 8) + low[i]);
+          if (f.offset) dot = fma(all((float)-f.offset), all(sum), dot);
+          sums[t] = fma(dot, d * all(a->scale), sums[t]);
+          if (minimums) sums[t] = fma(m, all(groups == 1 ? a->scaled_sum : a->scale * sum), sums[t]);
+        }
       }
     }
   }

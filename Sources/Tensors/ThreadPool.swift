@@ -4,20 +4,22 @@ import CKernels
 import Foundation
 import Synchronization
 
-/// Threads that share the chunks of a parallel region. Chunks are claimed one by one, so that a thread which the
-/// system holds up is waited for no longer than its current chunk.
+/// Threads that share the chunks of a parallel region. Each thread has a run of neighbouring chunks and claims them one
+/// by one, in order, so that it reads memory forwards; who has none left takes the last of another's. So a thread that
+/// the system holds up is waited for no longer than its current chunk.
 public final class ThreadPool: Sendable {
   /// The processors that this process may run on.
   public static var availableProcessors: Int { max(1, ProcessInfo.processInfo.activeProcessorCount) }
 
   /// The number of threads, the caller's included.
   public let threadCount: Int
-  private let crew = Crew()
+  private let crew: Crew
 
   /// - Parameter threadCount: 1 or more; the calling thread counts as one.
   public init(threadCount: Int = ThreadPool.availableProcessors) {
+    crew = Crew(threadCount: threadCount)
     var started = 1
-    while started < threadCount, crew.startWorker() { started += 1 }
+    while started < threadCount, crew.startWorker(started) { started += 1 }
     self.threadCount = started
   }
 
@@ -28,32 +30,30 @@ public final class ThreadPool: Sendable {
   /// What a chunk computes must not depend on which thread runs it or when. A region inside a chunk runs on the
   /// thread of that chunk alone.
   public func run(chunks: Int, _ body: (Int) -> Void) {
-    guard chunks > 1, threadCount > 1, !crew.isAtWork else {
+    guard chunks > 1, chunks <= UInt32.max, threadCount > 1, !crew.isAtWork else {
       for chunk in 0..<max(0, chunks) { body(chunk) }
       return
-    }
-    guard chunks < 1 << 20 else {
-      // More chunks than a ticket can count: several of them make one.
-      let group = (chunks + (1 << 19)) >> 19
-      return run(chunks: (chunks + group - 1) / group) { first in
-        for chunk in first * group..<min(chunks, (first + 1) * group) { body(chunk) }
-      }
     }
     crew.run(chunks: chunks, body)
   }
 }
 
 /// What the pool and its workers share. Workers keep it alive until they have stopped.
-private final class Crew: @unchecked Sendable {  // state is atomic, or written before the ticket that publishes it
-  // A ticket is (region number: 24 bits, chunks: 20, next chunk: 20): one atomic claims a chunk of a known region.
-  private let ticket = Atomic<UInt64>(0)
+private final class Crew: @unchecked Sendable {  // state is atomic, or written before the shares that publish it
+  /// Each thread's unclaimed chunks, (first: 32 bits, end: 32 bits). A claim is valid for whatever region is current
+  /// when it succeeds, and the region cannot change before the claimed chunk is finished.
+  private let shares: UnsafeMutablePointer<Atomic<UInt64>>
+  private static let shareStride = 16  // 128 bytes: no two threads' shares lie in one cache line, or in neighbours
+  private let threadCount: Int
   private let unfinished = Atomic<Int>(0)
   private let parked = Atomic<Int>(0)
+  private let callerWaits = Atomic<Bool>(false)
   private let stopping = Atomic<Bool>(false)
   private var body: UnsafePointer<(Int) -> Void>?
   private let callers = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private let wake = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+  private let done = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
 
   /// The crew whose chunk the current thread runs.
   private static let current: pthread_key_t = {
@@ -65,40 +65,58 @@ private final class Crew: @unchecked Sendable {  // state is atomic, or written 
   /// Whether the current thread runs a chunk; then waiting for the crew would be waiting for itself.
   var isAtWork: Bool { pthread_getspecific(Self.current) == Unmanaged.passUnretained(self).toOpaque() }
 
-  init() {
+  init(threadCount: Int) {
+    self.threadCount = max(1, threadCount)
+    shares = .allocate(capacity: self.threadCount * Self.shareStride)
+    for index in 0..<self.threadCount * Self.shareStride { (shares + index).initialize(to: Atomic(0)) }
     pthread_mutex_init(callers, nil)
     pthread_mutex_init(lock, nil)
     pthread_cond_init(wake, nil)
+    pthread_cond_init(done, nil)
   }
 
   deinit {
     pthread_mutex_destroy(callers)
     pthread_mutex_destroy(lock)
     pthread_cond_destroy(wake)
+    pthread_cond_destroy(done)
+    shares.deallocate()
+    done.deallocate()
     callers.deallocate()
     lock.deallocate()
     wake.deallocate()
   }
 
+  /// What a new thread is given.
+  private final class Start {
+    let crew: Crew
+    let index: Int
+
+    init(_ crew: Crew, _ index: Int) {
+      self.crew = crew
+      self.index = index
+    }
+  }
+
   /// False when the system gives no more threads.
-  func startWorker() -> Bool {
-    let crew = Unmanaged.passRetained(self)
+  func startWorker(_ index: Int) -> Bool {
+    let start = Unmanaged.passRetained(Start(self, index))
     #if canImport(Glibc)
     var thread = pthread_t()
     let result = pthread_create(&thread, nil, { argument in
-      if let argument { Unmanaged<Crew>.fromOpaque(argument).takeRetainedValue().work() }
+      if let argument { Crew.work(Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()) }
       return nil
-    }, crew.toOpaque())
+    }, start.toOpaque())
     if result == 0 { pthread_detach(thread) }
     #else
     var thread: pthread_t?
     let result = pthread_create(&thread, nil, { argument in
-      Unmanaged<Crew>.fromOpaque(argument).takeRetainedValue().work()
+      Crew.work(Unmanaged<Start>.fromOpaque(argument).takeRetainedValue())
       return nil
-    }, crew.toOpaque())
+    }, start.toOpaque())
     if let thread { pthread_detach(thread) }
     #endif
-    if result != 0 { crew.release() }
+    if result != 0 { start.release() }
     return result == 0
   }
 
@@ -125,59 +143,104 @@ private final class Crew: @unchecked Sendable {  // state is atomic, or written 
       withUnsafePointer(to: body) { pointer in
         self.body = pointer
         unfinished.store(chunks, ordering: .relaxed)
-        let number = (ticket.load(ordering: .relaxed) >> 40) &+ 1
-        ticket.store(number << 40 | UInt64(chunks) << 20, ordering: .sequentiallyConsistent)
-        if parked.load(ordering: .sequentiallyConsistent) > 0 { wakeAll() }
-        while claim() {}
-        var spins = 0
-        while unfinished.load(ordering: .acquiring) > 0 {
-          mk_pause()
-          spins += 1
-          // The worker that holds the last chunk may be waiting for this very processor.
-          if spins > 2000 { sched_yield() }
+        for index in 0..<threadCount {
+          let first = chunks * index / threadCount, end = chunks * (index + 1) / threadCount
+          shares[index * Self.shareStride].store(
+            UInt64(first) << 32 | UInt64(end), ordering: .sequentiallyConsistent)
         }
+        if parked.load(ordering: .sequentiallyConsistent) > 0 { wakeAll() }
+        while runChunk(thread: 0) {}
+        waitForWorkers()
       }
     }
   }
 
-  /// Runs the next chunk of the current region; false when none is left.
-  private func claim() -> Bool {
-    var seen = ticket.load(ordering: .acquiring)
-    while true {
-      let chunks = seen >> 20 & 0xfffff, next = seen & 0xfffff
-      guard next < chunks else { return false }
-      let (exchanged, current) = ticket.weakCompareExchange(
-        expected: seen, desired: seen + 1, ordering: .acquiringAndReleasing)
-      if exchanged {
-        // The region cannot change before this chunk is finished.
-        body?.pointee(Int(next))
-        unfinished.subtract(1, ordering: .acquiringAndReleasing)
-        return true
+  /// Until every chunk is finished. A worker that is late is often one that waits for a processor: after a moment this
+  /// thread sleeps and so gives it its own, which spinning or yielding would not.
+  private func waitForWorkers() {
+    for _ in 0..<2000 {
+      if unfinished.load(ordering: .acquiring) == 0 { return }
+      mk_pause()
+    }
+    callerWaits.store(true, ordering: .sequentiallyConsistent)
+    pthread_mutex_lock(lock)
+    while unfinished.load(ordering: .sequentiallyConsistent) > 0 { pthread_cond_wait(done, lock) }
+    pthread_mutex_unlock(lock)
+    callerWaits.store(false, ordering: .relaxed)
+  }
+
+  /// Runs a chunk: the next of the thread's own share, else the last of another's. False when none is left.
+  private func runChunk(thread: Int) -> Bool {
+    for turn in 0..<threadCount {
+      let index = thread + turn < threadCount ? thread + turn : thread + turn - threadCount
+      guard let chunk = claim(from: shares + index * Self.shareStride, last: turn > 0) else { continue }
+      body?.pointee(chunk)
+      let isOver = unfinished.subtract(1, ordering: .sequentiallyConsistent).newValue == 0
+      if isOver, callerWaits.load(ordering: .sequentiallyConsistent) {
+        pthread_mutex_lock(lock)
+        pthread_cond_signal(done)
+        pthread_mutex_unlock(lock)
       }
+      return true
+    }
+    return false
+  }
+
+  private func claim(from share: UnsafeMutablePointer<Atomic<UInt64>>, last: Bool) -> Int? {
+    var seen = share.pointee.load(ordering: .acquiring)
+    while true {
+      let first = seen >> 32, end = seen & 0xffff_ffff
+      guard first < end else { return nil }
+      let (exchanged, current) = share.pointee.weakCompareExchange(
+        expected: seen, desired: last ? seen - 1 : seen + 1 << 32, ordering: .acquiringAndReleasing)
+      if exchanged { return Int(last ? end - 1 : first) }
       seen = current
     }
   }
 
-  private func work() {
-    pthread_setspecific(Self.current, Unmanaged.passUnretained(self).toOpaque())
-    var idle = 0
-    while !stopping.load(ordering: .relaxed) {
-      if claim() {
+  private var hasWork: Bool {
+    (0..<threadCount).contains {
+      let share = shares[$0 * Self.shareStride].load(ordering: .sequentiallyConsistent)
+      return share >> 32 < share & 0xffff_ffff
+    }
+  }
+
+  /// A worker offers its processor to others between chunks, before the system would take it away within one, while the
+  /// caller waits for that chunk: a turn is a little shorter than the slices of time that systems give. In nanoseconds.
+  private static let turn: UInt64 = UInt64(getenv("TURN").flatMap { Int(String(cString: $0)) } ?? 2_000_000)
+
+  private static func now() -> UInt64 {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+  }
+
+  private static func work(_ start: Start) {
+    let crew = start.crew
+    pthread_setspecific(current, Unmanaged.passUnretained(crew).toOpaque())
+    var idle = 0, turnBegan = now()
+    while !crew.stopping.load(ordering: .relaxed) {
+      if now() - turnBegan > turn {
+        sched_yield()
+        turnBegan = now()
+      }
+      if crew.runChunk(thread: start.index) {
         idle = 0
       } else if idle < 4000 {  // about 50 µs
         mk_pause()
         idle += 1
       } else {
-        parked.add(1, ordering: .sequentiallyConsistent)
-        pthread_mutex_lock(lock)
-        let now = ticket.load(ordering: .sequentiallyConsistent)
-        if now & 0xfffff >= now >> 20 & 0xfffff, !stopping.load(ordering: .sequentiallyConsistent) {
-          pthread_cond_wait(wake, lock)
-        }
-        pthread_mutex_unlock(lock)
-        parked.subtract(1, ordering: .sequentiallyConsistent)
+        crew.park()
         idle = 0
       }
     }
+  }
+
+  private func park() {
+    parked.add(1, ordering: .sequentiallyConsistent)
+    pthread_mutex_lock(lock)
+    if !hasWork, !stopping.load(ordering: .sequentiallyConsistent) { pthread_cond_wait(wake, lock) }
+    pthread_mutex_unlock(lock)
+    parked.subtract(1, ordering: .sequentiallyConsistent)
   }
 }

@@ -66,8 +66,8 @@ extension CPUBackend {
     let panels = tasks.reduce(0) { $0 + $1.panels }
     // Enough chunks that a late thread costs little, each with enough work to be worth claiming.
     let workPerPanel = tasks.map { $0.panelBytes }.max() ?? 1
-    let atLeast = max(1, (1 << 14) / max(1, workPerPanel * tiles.count))
-    let panelsPerChunk = max(atLeast, min(panels / (threadCount * 8), 64))
+    let atLeast = max(1, (1 << 15) / max(1, workPerPanel * tiles.count))
+    let panelsPerChunk = max(atLeast, min(panels / (threadCount * 6), 64))
     pool.run(chunks: (panels + panelsPerChunk - 1) / panelsPerChunk) { chunk in
       var first = chunk * panelsPerChunk, last = min(panels, first + panelsPerChunk)
       for task in tasks where first < last {
@@ -149,19 +149,11 @@ private struct PanelTask {
 
   func run(_ range: Range<Int>, _ tiles: Tiles) {
     let whole = range.lowerBound..<min(range.upperBound, rows / 16)
-    if tiles.count == 1, !whole.isEmpty {
+    // Tile by tile: a tile of activations is larger than a panel, so it is what stays near while panels pass.
+    for tile in 0..<tiles.count where !whole.isEmpty {
       product(
-        source + whole.lowerBound * panelBytes, whole.count, columns, tiles[0], Int32(tiles.tokens(of: 0)),
-        target + whole.lowerBound * 16, rows)
-    } else {
-      // Panel by panel: one panel stays in the first-level cache while all tokens pass.
-      for panel in whole {
-        for tile in 0..<tiles.count {
-          product(
-            source + panel * panelBytes, 1, columns, tiles[tile], Int32(tiles.tokens(of: tile)),
-            target + tile * 16 * rows + panel * 16, rows)
-        }
-      }
+        source + whole.lowerBound * panelBytes, whole.count, columns, tiles[tile], Int32(tiles.tokens(of: tile)),
+        target + tile * 16 * rows + whole.lowerBound * 16, rows)
     }
     guard range.upperBound == panels, rows % 16 > 0 else { return }
     // The last panel has rows that do not exist: its results pass through a block of their own.
