@@ -39,9 +39,9 @@ public final class GGUFLoader: ModuleVisitor {
     }
     let loaded = Tensor(tensor, shape: expected, backend: backend)
     switch role {
-    case .matrix: parameter = backend.prepare(loaded)
+    case .matrix: parameter = try backend.prepare(loaded)
     case .lookup: parameter = loaded
-    case .vector: parameter = backend.floats(loaded)
+    case .vector: parameter = try backend.floats(loaded.copied())
     }
   }
 }

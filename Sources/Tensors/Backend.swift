@@ -19,7 +19,8 @@ public protocol Backend: AnyObject, Sendable {
   var threadCount: Int { get }
 
   /// A matrix `[outputs, inputs]` of any data type in the layout that ``products(_:_:)`` reads fastest.
-  func prepare(_ weight: Tensor) -> Tensor
+  /// - Throws: when the file that holds it cannot be read.
+  func prepare(_ weight: Tensor) throws -> Tensor
 
   /// A tensor of any data type as `f32`, row after row.
   func floats(_ tensor: Tensor) -> Tensor

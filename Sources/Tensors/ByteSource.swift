@@ -4,12 +4,16 @@
 public protocol ByteSource: AnyObject, Sendable {
   var bytes: UnsafeRawBufferPointer { get }
 
-  /// The bytes in `range` are not needed soon; a file's pages may leave memory until they are read again.
-  func discard(_ range: Range<Int>)
+  /// Copies the bytes in `range`. A file is read for it, not mapped, so that its pages do not count as this process's.
+  /// - Throws: when a file has become shorter or cannot be read.
+  func copy(_ range: Range<Int>, to target: UnsafeMutableRawPointer) throws
 }
 
 extension ByteSource {
-  public func discard(_ range: Range<Int>) {}
+  public func copy(_ range: Range<Int>, to target: UnsafeMutableRawPointer) throws {
+    UnsafeMutableRawBufferPointer(start: target, count: range.count).copyMemory(
+      from: UnsafeRawBufferPointer(rebasing: bytes[range]))
+  }
 }
 
 extension MappedFile: ByteSource {}

@@ -16,6 +16,7 @@ public final class MappedFile: Sendable {
 
   public let path: String
   private let address: UInt
+  private let descriptor: CInt
   public let count: Int
 
   /// The file's bytes; valid while this object lives.
@@ -29,31 +30,43 @@ public final class MappedFile: Sendable {
     self.path = path
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw Failure(path: path, reason: String(cString: strerror(errno))) }
-    defer { close(descriptor) }
+    do {
+      (address, count) = try Self.map(descriptor, path: path)
+    } catch {
+      close(descriptor)
+      throw error
+    }
+    self.descriptor = descriptor
+  }
+
+  private static func map(_ descriptor: CInt, path: String) throws -> (UInt, Int) {
     var status = stat()
     guard fstat(descriptor, &status) == 0 else { throw Failure(path: path, reason: String(cString: strerror(errno))) }
     guard status.st_mode & S_IFMT == S_IFREG else { throw Failure(path: path, reason: "not a regular file") }
     guard status.st_size > 0 else { throw Failure(path: path, reason: "the file is empty") }
-    count = Int(status.st_size)
+    let count = Int(status.st_size)
     guard let mapped = mmap(nil, count, PROT_READ, MAP_SHARED, descriptor, 0), mapped != MAP_FAILED else {
       throw Failure(path: path, reason: "cannot be mapped: " + String(cString: strerror(errno)))
     }
-    address = UInt(bitPattern: mapped)
+    return (UInt(bitPattern: mapped), count)
   }
 
   deinit {
     munmap(UnsafeMutableRawPointer(bitPattern: address), count)
+    close(descriptor)
   }
 
-  /// Tells the system that the pages of `range` are not needed soon; reading them again brings them back.
-  ///
-  /// The system maps whole groups of pages at a first touch, so what lies around the range, up to the next 2 MiB, goes
-  /// along: otherwise a file that is read piece by piece stays half in memory.
-  public func discard(_ range: Range<Int>) {
-    let group = 2 << 20
-    let first = max(0, range.lowerBound) / group * group
-    let last = min((range.upperBound + group - 1) / group * group, count)
-    guard first < last else { return }
-    madvise(UnsafeMutableRawPointer(bitPattern: address + UInt(first)), last - first, MADV_DONTNEED)
+  /// - Throws: ``Failure`` when the file has become shorter or cannot be read.
+  public func copy(_ range: Range<Int>, to target: UnsafeMutableRawPointer) throws {
+    var done = 0
+    while done < range.count {
+      let read = pread(descriptor, target + done, range.count - done, off_t(range.lowerBound + done))
+      if read < 0, errno == EINTR { continue }
+      guard read > 0 else {
+        let reason = read < 0 ? String(cString: strerror(errno)) : "the file ends at byte \(range.lowerBound + done)"
+        throw Failure(path: path, reason: reason + ", while it is being read up to byte \(range.upperBound)")
+      }
+      done += read
+    }
   }
 }

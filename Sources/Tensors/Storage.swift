@@ -9,6 +9,7 @@ public final class Storage: @unchecked Sendable {  // contents are written by th
 
   private enum Owner {
     case pool(sizeClass: Int)
+    case slab(Slab)
     case source(any ByteSource, Range<Int>)
   }
 
@@ -19,18 +20,26 @@ public final class Storage: @unchecked Sendable {  // contents are written by th
     owner = .pool(sizeClass: sizeClass)
   }
 
+  /// Uninitialised memory for what stays, such as a weight.
+  init(lastingByteCount byteCount: Int) {
+    let (slab, address) = Slab.take(byteCount)
+    bytes = UnsafeMutableRawBufferPointer(start: address, count: byteCount)
+    owner = .slab(slab)
+  }
+
   /// A part of a file, read-only by agreement.
   init(source: any ByteSource, range: Range<Int>) {
     bytes = UnsafeMutableRawBufferPointer(mutating: UnsafeRawBufferPointer(rebasing: source.bytes[range]))
     owner = .source(source, range)
   }
 
-  /// Gives the memory of a mapped file's pages in `part` of these bytes back; reading them again fetches them again.
-  /// Owned memory stays.
-  func discardFilePages(_ part: Range<Int>) {
-    if case .source(let source, let range) = owner {
-      source.discard(range.lowerBound + part.lowerBound..<range.lowerBound + part.upperBound)
+  /// Copies a part of these bytes; a file is read for it, not mapped.
+  func copy(_ part: Range<Int>, to target: UnsafeMutableRawPointer) throws {
+    guard case .source(let source, let range) = owner else {
+      return UnsafeMutableRawBufferPointer(start: target, count: part.count).copyMemory(
+        from: UnsafeRawBufferPointer(rebasing: bytes[part]))
     }
+    try source.copy(range.lowerBound + part.lowerBound..<range.lowerBound + part.upperBound, to: target)
   }
 
   deinit {

@@ -74,6 +74,14 @@ public struct Tensor: Sendable {
     self.init(storage: Storage(source: source, range: range), shape: shape, dataType: dataType, backend: backend)
   }
 
+  /// The same numbers in memory of their own: one small part of a file that is used in place keeps much around it mapped.
+  /// - Throws: when the file cannot be read.
+  public func copied() throws -> Tensor {
+    let copy = Storage(byteCount: storage.bytes.count)
+    if let target = copy.bytes.baseAddress { try storage.copy(0..<storage.bytes.count, to: target) }
+    return Tensor(storage: copy, shape: shape, dataType: dataType, layout: layout, backend: backend)
+  }
+
   /// The same numbers under another shape of as many elements.
   public func reshaped(_ shape: Shape) -> Tensor {
     precondition(shape.count == self.shape.count, "\(self.shape) cannot be seen as \(shape)")

@@ -19,7 +19,7 @@ import Testing
     var random = SeededRandom(UInt64(type.rawValue))
     let shape = shape(type), columns = shape[1]
     let stored = Tensor.random(shape, type: type, using: &random, backend: backend)
-    let weight = type.values(of: stored), prepared = backend.prepare(stored)
+    let weight = type.values(of: stored), prepared = try backend.prepare(stored)
     let largest = Double(weight.reduce(0) { max($0, $1.magnitude) })
     for tokens in [1, 3, 18] {
       let x = Tensor(random: [tokens, columns], spread: 3, &random, backend)
@@ -42,7 +42,7 @@ import Testing
     let shape = shape(type)
     let stored = Tensor.random(shape, type: type, using: &random, backend: backend)
     let x = Tensor(random: [17, shape[1]], spread: 3, &random, backend)
-    let result = backend.products(x, [backend.prepare(stored)])[0].values
+    let result = backend.products(x, [try backend.prepare(stored)])[0].values
     let expected = product(x.values.map(Double.init), type.values(of: stored), columns: shape[1])
     #expect(difference(result, expected).relative < bound)
   }
@@ -76,16 +76,16 @@ import Testing
     let all = type.values(of: stored), indices: [Int32] = [36, 0, 15, 16, 16, 31, 32]
     let expected = indices.flatMap { all[Int($0) * columns..<(Int($0) + 1) * columns] }
     #expect(sameBits(stored.rows(at: indices).values, expected))
-    #expect(sameBits(backend.prepare(stored).rows(at: indices).values, expected))
+    #expect(sameBits(try backend.prepare(stored).rows(at: indices).values, expected))
     #expect(sameBits(backend.floats(stored).values, all))
-    #expect(sameBits(backend.floats(backend.prepare(stored)).values, all))
+    #expect(sameBits(backend.floats(try backend.prepare(stored)).values, all))
   }
 
   @Test func `several weights of different formats are one op`() {
     var random = SeededRandom(4)
     let x = Tensor(random: [21, 256], &random, backend)
     let weights = [(DataType.q4_k, 5), (.f32, 100), (.q8_0, 16), (.bf16, 1), (.q6_k, 333)].map { type, rows in
-      backend.prepare(Tensor.random([rows, 256], type: type, using: &random, backend: backend))
+      try backend.prepare(Tensor.random([rows, 256], type: type, using: &random, backend: backend))
     }
     for (together, weight) in zip(backend.products(x, weights), weights) {
       #expect(together.shape == [21, weight.shape[0]])
@@ -96,7 +96,7 @@ import Testing
   @Test(arguments: DataType.allCases) func `no token changes another token's result`(type: DataType) {
     var random = SeededRandom(5)
     let shape = shape(type)
-    let weight = backend.prepare(Tensor.random(shape, type: type, using: &random, backend: backend))
+    let weight = try backend.prepare(Tensor.random(shape, type: type, using: &random, backend: backend))
     let x = Tensor(random: [40, shape[1]], &random, backend), together = backend.products(x, [weight])[0]
     for token in [0, 7, 15, 16, 33, 39] {
       let alone = Tensor(x.part(token..<token + 1), shape: [1, shape[1]], backend: backend)
@@ -108,12 +108,12 @@ import Testing
     var random = SeededRandom(6)
     let columns = shape(type)[1], alone = CPUBackend(threads: 1)
     let stored = Tensor.random([500, columns], type: type, using: &random, backend: alone)
-    let weight = alone.prepare(stored)
+    let weight = try alone.prepare(stored)
     for tokens in [1, 2, 40] {
       let x = Tensor(random: [tokens, columns], &random, alone), expected = alone.products(x, [weight])[0].values
       for threads in 2...4 {
         let many = CPUBackend(threads: threads)
-        #expect(sameBits(many.products(x, [many.prepare(stored)])[0].values, expected))
+        #expect(sameBits(many.products(x, [try many.prepare(stored)])[0].values, expected))
       }
     }
   }
@@ -122,7 +122,7 @@ import Testing
     var random = SeededRandom(7)
     for type in DataType.allCases where type.isQuantized {
       let columns = shape(type)[1]
-      let weight = backend.prepare(Tensor.random([16, columns], type: type, using: &random, backend: backend))
+      let weight = try backend.prepare(Tensor.random([16, columns], type: type, using: &random, backend: backend))
       let x = Tensor(random: [2, columns], spread: 1e-38, &random, backend)
       #expect(backend.products(x, [weight])[0].values.allSatisfy { abs($0) < 1e-30 }, "\(type)")
     }
@@ -130,7 +130,7 @@ import Testing
 
   @Test func `no tokens give no results`() {
     var random = SeededRandom(8)
-    let weight = backend.prepare(Tensor.random([20, 64], type: .q8_0, using: &random, backend: backend))
+    let weight = try backend.prepare(Tensor.random([20, 64], type: .q8_0, using: &random, backend: backend))
     #expect(backend.products(Tensor([], shape: [0, 64], backend: backend), [weight])[0].values.isEmpty)
   }
 }

@@ -60,7 +60,7 @@ public struct RandomDecoder {
       if columns % type.elementsPerBlock != 0 { type = .q8_0 }
       matrices += 1
       let stored = Tensor.random(parameter.shape, type: type, spread: spread, using: &random, backend: backend)
-      parameter = role == .matrix ? backend.prepare(stored) : stored
+      parameter = role == .matrix ? try backend.prepare(stored) : stored
     }
   }
 }

@@ -1,28 +1,32 @@
 // Matrix products: weights are packed into panels of 16 rows once; activations are rounded to 16 bits, or transposed,
 // tile by tile of up to 16 tokens, once per op.
 import CKernels
+import Synchronization
 
 extension CPUBackend {
-  public func prepare(_ weight: Tensor) -> Tensor {
+  public func prepare(_ weight: Tensor) throws -> Tensor {
     guard weight.layout == .rows else { return weight }
     let rows = weight.shape.rows, columns = weight.shape.columns, format = weight.dataType.code
     let panelBytes = mk_panel_bytes(format, columns), panels = (rows + 15) / 16
     let rowBytes = weight.dataType.bytes(forElements: columns) ?? 0
-    let packed = Storage(byteCount: panels * panelBytes)
-    let source = UnsafeRawPointer(weight.storage.bytes.baseAddress!)
+    let packed = Storage(lastingByteCount: panels * panelBytes)
     let target = packed.bytes.baseAddress!
-    // The file's pages have served once they are packed: given back part by part, they never hold the weight twice.
-    let part = max(1, (8 << 20) / max(1, 16 * rowBytes))
-    for first in stride(from: 0, to: panels, by: part) {
-      let last = min(first + part, panels)
-      pool.run(chunks: last - first) { index in
-        let panel = first + index
-        mk_pack_panel(
-          format, source + panel * 16 * rowBytes, rowBytes, Int32(min(16, rows - panel * 16)), columns,
-          target + panel * panelBytes)
+    let part = max(1, (1 << 17) / max(1, 16 * rowBytes)), failure = Mutex<(any Error)?>(nil)
+    pool.run(chunks: (panels + part - 1) / part) { chunk in
+      let first = chunk * part * 16, last = min(first + part * 16, rows)
+      let read = Storage(byteCount: (last - first) * rowBytes), source = UnsafeRawPointer(read.bytes.baseAddress!)
+      do {
+        try weight.storage.copy(first * rowBytes..<last * rowBytes, to: read.bytes.baseAddress!)
+      } catch {
+        return failure.withLock { $0 = $0 ?? error }
       }
-      weight.storage.discardFilePages(first * 16 * rowBytes..<min(last * 16, rows) * rowBytes)
+      for row in stride(from: first, to: last, by: 16) {
+        mk_pack_panel(
+          format, source + (row - first) * rowBytes, rowBytes, Int32(min(16, last - row)), columns,
+          target + row / 16 * panelBytes)
+      }
     }
+    if let error = failure.withLock(\.self) { throw error }
     return Tensor(storage: packed, shape: weight.shape, dataType: weight.dataType, layout: .panels, backend: self)
   }
 
