@@ -5,24 +5,50 @@
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 #include "lanes.h"
 #define NAME(x) x##_avx2
+#define WORD_STEP 8  // bytes of activation codes for a word of weight codes
 #define ISA_NAME "AVX2"
 
 typedef struct { __m256i low, high; } pair;
 INLINE pair split(vword v) { pair p; memcpy(&p, &v, 64); return p; }
 INLINE vword join(__m256i low, __m256i high) { const pair p = {low, high}; vword v; memcpy(&v, &p, 64); return v; }
 
-// vpmaddubsw saturates at 2^15, which two products with an 8-bit code can pass: the top bit is multiplied apart.
-INLINE __m256i dot4_half(__m256i sum, __m256i codes, __m256i four) {
-  const __m256i ones = _mm256_set1_epi16(1), seven = _mm256_set1_epi8(127);
-  const __m256i low = _mm256_maddubs_epi16(_mm256_and_si256(codes, seven), four);
-  const __m256i top = _mm256_and_si256(_mm256_srli_epi16(codes, 7), _mm256_set1_epi8(1));
-  const __m256i high = _mm256_slli_epi32(_mm256_madd_epi16(_mm256_maddubs_epi16(top, four), ones), 7);
-  return _mm256_add_epi32(sum, _mm256_add_epi32(_mm256_madd_epi16(low, ones), high));
+INLINE __m256i multiply_pairs(__m256i sum, __m256i codes, __m256i pair) {
+  return _mm256_add_epi32(sum, _mm256_madd_epi16(codes, pair));
 }
-INLINE vint dot4(vint sum, vword codes, uint32_t four) {
+// Codes of columns 4j, 4j + 1 and of 4j + 2, 4j + 3 as pairs of 16 bits.
+INLINE __m256i first_pairs(__m256i words) {
+  return _mm256_shuffle_epi8(words, _mm256_broadcastsi128_si256(_mm_setr_epi8(
+      0, -1, 1, -1, 4, -1, 5, -1, 8, -1, 9, -1, 12, -1, 13, -1)));
+}
+INLINE __m256i last_pairs(__m256i words) {
+  return _mm256_shuffle_epi8(words, _mm256_broadcastsi128_si256(_mm_setr_epi8(
+      2, -1, 3, -1, 6, -1, 7, -1, 10, -1, 11, -1, 14, -1, 15, -1)));
+}
+
+// Activation codes are whole 16-bit numbers here: the one multiplication of AVX2 that cannot saturate takes those.
+INLINE void store_activations(vint a, vint b, int8_t *codes) { store_shorts(a, codes), store_shorts(b, codes + 32); }
+
+INLINE void dot_codes(const vword words[], const int count, const int tokens, const int8_t *codes, vint dots[]) {
+  __m256i low[2], high[2];
+  for (int t = 0; t < tokens; t++) low[t] = high[t] = _mm256_setzero_si256();
+  for (int j = 0; j < count; j++) {
+    const pair w = split(words[j]);
+    for (int part = 0; part < 2; part++) {
+      const __m256i rows = part == 0 ? first_pairs(w.low) : last_pairs(w.low);
+      const __m256i more = part == 0 ? first_pairs(w.high) : last_pairs(w.high);
+      for (int t = 0; t < tokens; t++) {
+        const __m256i a = _mm256_set1_epi32((int)four_bytes(codes + t * 2 * MK_CELL + j * 8 + part * 4));
+        low[t] = multiply_pairs(low[t], rows, a), high[t] = multiply_pairs(high[t], more, a);
+      }
+    }
+  }
+  for (int t = 0; t < tokens; t++) dots[t] = (vint)join(low[t], high[t]);
+}
+INLINE vint dot4(vint sum, vword codes, uint32_t four) {  // of peak_int8
   const pair s = split((vword)sum), c = split(codes);
-  const __m256i f = _mm256_set1_epi32((int)four);
-  return (vint)join(dot4_half(s.low, c.low, f), dot4_half(s.high, c.high, f));
+  const __m256i f = _mm256_set1_epi32((int)four), ones = _mm256_set1_epi16(1);
+  return (vint)join(_mm256_add_epi32(s.low, _mm256_madd_epi16(_mm256_maddubs_epi16(c.low, f), ones)),
+                    _mm256_add_epi32(s.high, _mm256_madd_epi16(_mm256_maddubs_epi16(c.high, f), ones)));
 }
 INLINE vfloat halves_to_floats(vhalf h) {
   __m128i parts[2];

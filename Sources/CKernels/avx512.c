@@ -6,10 +6,29 @@
                              apply_to = function)
 #include "lanes.h"
 #define NAME(x) x##_avx512
+#define WORD_STEP 4  // bytes of activation codes for a word of weight codes
 #define ISA_NAME "AVX-512"
 
 INLINE vint dot4(vint sum, vword codes, uint32_t four) {
   return (vint)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)codes, _mm512_set1_epi32((int)four));
+}
+
+// Activation codes are split into 256 × high + low, both signed bytes: a plane of high bytes, then one of low bytes.
+INLINE void store_activations(vint a, vint b, int8_t *codes) {
+  const vint ha = (a + 128) >> 8, hb = (b + 128) >> 8;
+  store_bytes(ha, codes), store_bytes(hb, codes + 16);
+  store_bytes(a - (ha << 8), codes + MK_CELL), store_bytes(b - (hb << 8), codes + MK_CELL + 16);
+}
+
+INLINE void dot_codes(const vword words[], const int count, const int tokens, const int8_t *codes, vint dots[]) {
+  vint high[2] = {{0}, {0}}, low[2] = {{0}, {0}};
+  for (int j = 0; j < count; j++) {
+    for (int t = 0; t < tokens; t++) {
+      high[t] = dot4(high[t], words[j], four_bytes(codes + t * 2 * MK_CELL + j * 4));
+      low[t] = dot4(low[t], words[j], four_bytes(codes + (t * 2 + 1) * MK_CELL + j * 4));
+    }
+  }
+  for (int t = 0; t < tokens; t++) dots[t] = (high[t] << 8) + low[t];
 }
 INLINE vfloat halves_to_floats(vhalf h) { return (vfloat)_mm512_cvtph_ps((__m256i)h); }
 INLINE vhalf floats_to_halves(vfloat v) {

@@ -1,5 +1,5 @@
 // Sixteen lanes as clang vectors; the few operations that need instructions of their own come from the including file
-// (avx512.c, avx2.c, scalar.c): dot4, halves_to_floats, floats_to_halves, look_up.
+// (avx512.c, avx2.c, scalar.c): store_activations, dot_codes, halves_to_floats, floats_to_halves, look_up.
 #ifndef MK_LANES_H
 #define MK_LANES_H
 #include <string.h>
@@ -16,6 +16,7 @@ typedef float vfloat __attribute__((ext_vector_type(16)));
 typedef int32_t vint __attribute__((ext_vector_type(16)));
 typedef uint32_t vword __attribute__((ext_vector_type(16)));
 typedef uint16_t vhalf __attribute__((ext_vector_type(16)));
+typedef int16_t vshort __attribute__((ext_vector_type(16)));
 typedef uint8_t vbyte __attribute__((ext_vector_type(16)));
 typedef int8_t vsbyte __attribute__((ext_vector_type(16)));
 
@@ -28,6 +29,22 @@ INLINE vfloat fma(vfloat x, vfloat y, vfloat z) { return __builtin_elementwise_f
 INLINE vfloat larger(vfloat x, vfloat y) { return x > y ? x : y; }
 INLINE vfloat smaller(vfloat x, vfloat y) { return x < y ? x : y; }
 INLINE vfloat ints_to_floats(vint v) { return __builtin_convertvector(v, vfloat); }
+
+INLINE void store_bytes(vint v, int8_t *p) {
+  const vsbyte bytes = __builtin_convertvector(v, vsbyte);
+  memcpy(p, &bytes, 16);
+}
+
+INLINE void store_shorts(vint v, int8_t *p) {
+  const vshort shorts = __builtin_convertvector(v, vshort);
+  memcpy(p, &shorts, 32);
+}
+
+INLINE uint32_t four_bytes(const int8_t *p) {
+  uint32_t four;
+  memcpy(&four, p, 4);
+  return four;
+}
 
 INLINE vfloat bytes_to_floats(const uint8_t *p) {
   vbyte v;

@@ -31,12 +31,6 @@ INLINE void unpack_cell(const mk_format f, const uint8_t *cell, vword words[8]) 
   for (int j = 0; j < 8 && f.lookup; j++) words[j] = look_up(words[j]);
 }
 
-INLINE uint32_t four_codes(const int8_t *codes) {
-  uint32_t four;
-  memcpy(&four, codes, 4);
-  return four;
-}
-
 INLINE void block_panel(const mk_format f, const int width, const uint8_t *panel, size_t cells, mk_tile tile,
                         vfloat sums[]) {
   const int groups = MK_CELL / f.group, words_per_group = 8 / groups;
@@ -63,23 +57,16 @@ INLINE void block_panel(const mk_format f, const int width, const uint8_t *panel
         if (minimums) m *= -bytes_to_floats(scales), scales += 16;
       }
       const int together = width < 2 ? width : 2;  // more chains of sums than one instruction's latency
-      for (int t0 = 0; t0 < width; t0 += together) {
-        vint high[2], low[2];
-        for (int i = 0; i < together; i++) high[i] = low[i] = (vint)(0);
-        for (int j = g * words_per_group; j < (g + 1) * words_per_group; j++) {
-          for (int i = 0; i < together; i++) {
-            high[i] = dot4(high[i], words[j], four_codes(codes + (t0 + i) * 2 * MK_CELL + j * 4));
-            low[i] = dot4(low[i], words[j], four_codes(codes + ((t0 + i) * 2 + 1) * MK_CELL + j * 4));
-          }
-        }
-        for (int i = 0; i < together; i++) {
-          const int t = t0 + i;
-          const mk_cell *a = activations + t;
-          const float sum = groups == 1 ? a->sum : (g == 0 ? a->first_sum : a->sum - a->first_sum);
-          vfloat dot = ints_to_floats((high[i] << 8) + low[i]);
-          if (f.offset) dot = fma(all((float)-f.offset), all(sum), dot);
-          sums[t] = fma(dot, d * all(a->scale), sums[t]);
-          if (minimums) sums[t] = fma(m, all(groups == 1 ? a->scaled_sum : a->scale * sum), sums[t]);
+      for (int t = 0; t < width; t += together) {
+        vint dots[2];
+        dot_codes(words + g * words_per_group, words_per_group, together,
+                  codes + t * 2 * MK_CELL + g * words_per_group * WORD_STEP, dots);
+        for (int i = t; i < t + together; i++) {
+          const mk_cell *a = activations + i;
+          const int32_t sum = groups == 1 ? a->sum : (g == 0 ? a->first_sum : a->sum - a->first_sum);
+          const vfloat dot = ints_to_floats(f.offset ? dots[i - t] - (vint)(sum) * f.offset : dots[i - t]);
+          sums[i] = fma(dot, d * all(a->scale), sums[i]);
+          if (minimums) sums[i] = fma(m, all(groups == 1 ? a->scaled_sum : a->scale * (float)sum), sums[i]);
         }
       }
     }
@@ -167,11 +154,6 @@ DEFINE_PRODUCT(f32, MK_F32, float_product)
 DEFINE_PRODUCT(f16, MK_F16, float_product)
 DEFINE_PRODUCT(bf16, MK_BF16, float_product)
 
-INLINE void store_bytes(vint codes, int8_t *p) {
-  const vsbyte bytes = __builtin_convertvector(codes, vsbyte);
-  memcpy(p, &bytes, 16);
-}
-
 // Symmetric 16-bit codes per 32 columns: code = round(x / scale) with ties to even, split into 256 × high + low, both
 // signed bytes. The largest code that can be split so is 127 × 256 + 127.
 static void NAME(quantize_tile)(const float *x, size_t columns, int tokens, int width, int8_t *codes, mk_cell *cells) {
@@ -190,13 +172,11 @@ static void NAME(quantize_tile)(const float *x, size_t columns, int tokens, int 
       const float inverse = peak > 0x1p-100f ? largest / peak : 0;  // nearer to zero the quotient would overflow
       const vfloat qa = (a * inverse + round) - round, qb = (b * inverse + round) - round;
       const vint ca = __builtin_convertvector(qa, vint), cb = __builtin_convertvector(qb, vint);
-      const vint ha = (ca + 128) >> 8, hb = (cb + 128) >> 8;
-      store_bytes(ha, codes), store_bytes(hb, codes + 16);
-      store_bytes(ca - (ha << 8), codes + MK_CELL), store_bytes(cb - (hb << 8), codes + MK_CELL + 16);
+      store_activations(ca, cb, codes);
       cells->scale = peak / largest;
-      cells->first_sum = sum_lanes(qa);
-      cells->sum = cells->first_sum + sum_lanes(qb);
-      cells->scaled_sum = cells->scale * cells->sum;
+      cells->first_sum = __builtin_reduce_add(ca);
+      cells->sum = cells->first_sum + __builtin_reduce_add(cb);
+      cells->scaled_sum = cells->scale * (float)cells->sum;
     }
   }
 }

@@ -3,6 +3,7 @@
 #include "lanes.h"
 #define ANY_WIDTH  // one loop for all widths: unrolling gains nothing here
 #define NAME(x) x##_scalar
+#define WORD_STEP 8  // bytes of activation codes for a word of weight codes
 #define ISA_NAME "portable"
 
 INLINE vint dot4(vint sum, vword codes, uint32_t four) {
@@ -13,6 +14,19 @@ INLINE vint dot4(vint sum, vword codes, uint32_t four) {
   for (int i = 0; i < 16; i++) for (int b = 0; b < 4; b++) s[i] += c[i * 4 + b] * a[b];
   memcpy(&sum, s, 64);
   return sum;
+}
+
+INLINE void store_activations(vint a, vint b, int8_t *codes) { store_shorts(a, codes), store_shorts(b, codes + 32); }
+
+INLINE void dot_codes(const vword words[], const int count, const int tokens, const int8_t *codes, vint dots[]) {
+  for (int t = 0; t < tokens; t++) {
+    dots[t] = (vint)(0);
+    for (int c = 0; c < count * 4; c++) {
+      int16_t a;
+      memcpy(&a, codes + t * 2 * MK_CELL + c * 2, 2);
+      dots[t] += (vint)(words[c / 4] >> (c % 4 * 8) & 255) * a;
+    }
+  }
 }
 INLINE vfloat halves_to_floats(vhalf h) {
   vfloat v;

@@ -26,15 +26,15 @@ typedef enum {
 
 /// What a cell of 32 activations of one token is multiplied with after the integer sum.
 typedef struct {
-  float scale;       // value = scale × code
-  float sum;         // of the 32 codes, each 256 × high + low
-  float first_sum;   // of the first 16 codes
-  float scaled_sum;  // scale × sum
+  float scale;        // value = scale × code
+  int32_t sum;        // of the 32 codes, each 256 × high + low
+  int32_t first_sum;  // of the first 16 codes
+  float scaled_sum;   // scale × sum
 } mk_cell;
 
 /// One tile of activations, ready for a product: `width` (1, 2, 4, 8 or 16) tokens side by side.
 typedef struct {
-  const int8_t *codes;    // [cells][width][2][32], high bytes, then low bytes, for block formats
+  const int8_t *codes;    // [cells][width][64], 32 codes of 16 bits as the instruction set likes them, for block formats
   const mk_cell *cells;   // [cells][width]
   const float *values;    // [columns][width], for float formats
   int width;
