@@ -121,7 +121,7 @@ def decoder(model):
         outputs, inputs = weights[name].shape
         a, b = leaf(20, 4, inputs), leaf(21, outputs, 4)
         leaves[f"{low_rank}.a"], leaves[f"{low_rank}.b"] = a, b
-        return y + 0.5 * ((x @ a.T) @ b.T)
+        return y + 0.1 * ((x @ a.T) @ b.T)
 
     trained("token_embd", "embedding")
     trained("output_norm", "norm")
