@@ -1,5 +1,5 @@
-// Gradients of attention on the processor. Scores are computed again row by row: first for each query over what it sees,
-// then for each key over the queries that see it; so every sum belongs to one row and one thread.
+// Gradients of attention on the processor. Scores are computed again row by row, first for each query over what it
+// sees, then for each key over the queries that see it; so every sum belongs to one row and one thread.
 #if canImport(Glibc)
 import Glibc
 #else
@@ -67,9 +67,11 @@ extension CPUBackend {
         queryGradient: result.queries.pointer, keyGradient: result.keys.pointer, valueGradient: result.values.pointer)
       // About half of what is seen, on average, and three sums over the width for each.
       let work = part.positions.count * attention.layout.headWidth * 2
-      overRows(part.span.rows.count * heads, elementsPerRow: work) { $0.forEach(gradient.ofQuery) }
-      overRows(part.span.rows.count * attention.layout.heads, elementsPerRow: work * gradient.group) {
-        $0.forEach(gradient.ofKey)
+      withExtendedLifetime(sums) {
+        overRows(part.span.rows.count * heads, elementsPerRow: work) { $0.forEach(gradient.ofQuery) }
+        overRows(part.span.rows.count * attention.layout.heads, elementsPerRow: work * gradient.group) {
+          $0.forEach(gradient.ofKey)
+        }
       }
     }
     return result

@@ -1,6 +1,21 @@
 // Gradients of products and look-ups on the processor.
+import CKernels
 
 extension CPUBackend {
+  public func packed(_ weight: Tensor) -> Tensor {
+    let rows = weight.shape.rows, columns = weight.shape.columns, panelBytes = mk_panel_bytes(MK_F32, columns)
+    let storage = Storage(byteCount: (rows + 15) / 16 * panelBytes), source = weight.pointer
+    let target = storage.bytes.baseAddress!
+    overRows((rows + 15) / 16, elementsPerRow: 16 * columns) { panels in
+      for panel in panels {
+        mk_pack_panel(
+          MK_F32, source + panel * 16 * columns, columns * 4, Int32(min(16, rows - panel * 16)), columns,
+          target + panel * panelBytes)
+      }
+    }
+    return Tensor(storage: storage, shape: weight.shape, dataType: .f32, layout: .panels, backend: self)
+  }
+
   public func productInputGradient(_ upstream: Tensor, weight: Tensor) -> Tensor {
     let tokens = upstream.shape.rows, outputs = weight.shape.rows, inputs = weight.shape.columns
     let result = Tensor(zeros: [tokens, inputs], backend: self)
@@ -12,9 +27,11 @@ extension CPUBackend {
       for first in stride(from: 0, to: outputs, by: 16) {
         let panel = first..<min(outputs, first + 16)
         let numbers = rows(of: weight, at: panel.map { Int32($0) })
-        for token in part {
-          let factors = UnsafeBufferPointer(start: dy + token * outputs + first, count: panel.count)
-          accumulate(factors, numbers.pointer, stride: inputs, inputs, into: out + token * inputs)
+        withExtendedLifetime(numbers) {
+          for token in part {
+            let factors = UnsafeBufferPointer(start: dy + token * outputs + first, count: panel.count)
+            accumulate(factors, numbers.pointer, stride: inputs, inputs, into: out + token * inputs)
+          }
         }
       }
     }

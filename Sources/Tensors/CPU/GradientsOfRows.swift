@@ -38,7 +38,9 @@ extension CPUBackend {
         }
       }
     }
-    for block in 0..<blocks { accumulate(1, out + block * width, width, into: result.pointer) }
+    withExtendedLifetime(sums) {
+      for block in 0..<blocks { accumulate(1, out + block * width, width, into: result.pointer) }
+    }
     return result
   }
 
