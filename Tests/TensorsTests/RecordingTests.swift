@@ -1,7 +1,5 @@
 // What ops remember, and what they do not: nothing in inference, and no more than gradients need.
 import Foundation
-import Layers
-import Models
 import Tensors
 import TestSupport
 import Testing
@@ -46,11 +44,11 @@ import Testing
     #expect(x.gradients(upstream: x).count == 0)
   }
 
-  @Test func `is nothing for inputs that need no gradient`() throws {
+  @Test func `is nothing for inputs that need no gradient`() {
     var random = SeededRandom(3)
     let constant = backend.prepare(Tensor(random: [8, 32], &random, backend))
     let leaf = Tensor(random: [4, 32], &random, backend).requiringGradient()
-    // A product with a constant weight keeps no activation; one with a trained weight keeps it until the walk is over.
+    // A product with a constant weight keeps no activation; one with a trained weight keeps it as long as its result lives.
     var x = leaf * 2
     weak let activation = x.storage
     x = x.product(constant)
@@ -109,8 +107,8 @@ import Testing
     }
   }
 
-  @Test func `gives the same bits on any number of threads`() throws {
-    func gradients(threads: Int) throws -> [[Float]] {
+  @Test func `gives the same bits on any number of threads`() {
+    func gradients(threads: Int) -> [[Float]] {
       let backend = CPUBackend(threads: threads), tokens = 300
       var random = SeededRandom(4)
       let table = Tensor(random: [500, 32], &random, backend).requiringGradient()
@@ -124,7 +122,7 @@ import Testing
       let more = sums.gradients(upstream: Tensor(random: sums.shape, &random, backend))
       return [table, norm, low].flatMap { [found[$0]?.values ?? [], more[$0]?.values ?? []] }
     }
-    let one = try gradients(threads: 1), three = try gradients(threads: 3)
+    let one = gradients(threads: 1), three = gradients(threads: 3)
     for (alone, shared) in zip(one, three) {
       #expect(!alone.isEmpty && alone.contains { $0 != 0 })
       #expect(sameBits(alone, shared))
