@@ -51,8 +51,8 @@ public protocol Backend: AnyObject, Sendable {
   /// then lets queries `[T, heads, width]` see them and all before → `[T, heads, width]`.
   func attend(_ attention: PagedAttention, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor
 
-  // MARK: Gradients. `upstream` is the gradient with respect to an op's result and has the shape of that result; what is
-  // returned has the shape of the op's input. Sums run in an order that depends on shapes alone.
+  // MARK: Gradients. `upstream` is the gradient with respect to an op's result and has the shape of that result; what
+  // is given back has the shape of the op's input. Sums run in an order that depends on shapes alone.
 
   /// An `f32` matrix in rows, in the layout that ``products(_:_:)`` reads, for one op: a trained weight changes from
   /// step to step.
