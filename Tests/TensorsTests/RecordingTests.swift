@@ -48,7 +48,7 @@ import Testing
     var random = SeededRandom(3)
     let constant = backend.prepare(Tensor(random: [8, 32], &random, backend))
     let leaf = Tensor(random: [4, 32], &random, backend).requiringGradient()
-    // A product with a constant weight keeps no activation; one with a trained weight does, as long as its result lives.
+    // A product with a constant weight keeps no activation; with a trained one it does, as long as its result lives.
     var x = leaf * 2
     weak let activation = x.storage
     x = x.product(constant)
