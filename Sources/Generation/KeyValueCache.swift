@@ -49,6 +49,6 @@ public final class PagedContext: AttentionContext {
   public func attend(_ layer: AttentionLayer, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor {
     let attention = PagedAttention(
       layout: layout, spans: spans, layer: layer.index, scale: layer.scale, window: layer.window)
-    return queries.backend.attend(attention, queries: queries, keys: keys, values: values)
+    return attention.attend(queries: queries, keys: keys, values: values)
   }
 }

@@ -61,8 +61,8 @@ public struct Attention: Module {
     if let queryNorm { queries = queryNorm(queries) }
     if let keyNorm { keys = keyNorm(keys) }
     if let rotation {
-      queries = x.backend.rotate(queries, positions: context.positions, by: rotation)
-      keys = x.backend.rotate(keys, positions: context.positions, by: rotation)
+      queries = queries.rotated(by: rotation, positions: context.positions)
+      keys = keys.rotated(by: rotation, positions: context.positions)
     }
     let attended = context.attend(layer, queries: queries, keys: keys, values: values)
     return output(attended.reshaped([tokens, heads * headWidth]))

@@ -16,7 +16,7 @@ public struct Embedding: Module {
   public func callAsFunction(_ tokens: [Int32]) -> Tensor { weight.rows(at: tokens) }
 
   /// `[T, width]` → `[T, vocabulary]`
-  public func scores(_ x: Tensor) -> Tensor { x.backend.products(x, [weight])[0] }
+  public func scores(_ x: Tensor) -> Tensor { x.product(weight) }
 
   public mutating func visit(_ visitor: any ModuleVisitor, at path: ModulePath) throws {
     try visitor.visit(&weight, role: isTied ? .matrix : .lookup, at: path)

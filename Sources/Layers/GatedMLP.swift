@@ -16,7 +16,7 @@ public struct GatedMLP: Module {
   /// `[T, width]` → `[T, width]`
   public func callAsFunction(_ x: Tensor) -> Tensor {
     let projected = project(x, [gate, up])
-    return down(x.backend.gate(projected[0], projected[1], activation: activation))
+    return down(projected[0].activated(activation, times: projected[1]))
   }
 
   public mutating func visit(_ visitor: any ModuleVisitor, at path: ModulePath) throws {

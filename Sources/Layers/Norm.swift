@@ -11,7 +11,7 @@ public struct RMSNorm: Module {
     self.epsilon = epsilon
   }
 
-  public func callAsFunction(_ x: Tensor) -> Tensor { x.backend.rmsNorm(x, weight: weight, epsilon: epsilon) }
+  public func callAsFunction(_ x: Tensor) -> Tensor { x.rmsNorm(weight: weight, epsilon: epsilon) }
 
   public mutating func visit(_ visitor: any ModuleVisitor, at path: ModulePath) throws {
     try visitor.visit(&weight, role: .vector, at: path)

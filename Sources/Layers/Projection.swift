@@ -24,7 +24,7 @@ public struct Linear: Projection {
   public var outputs: Int { weight.shape[0] }
   public var plainWeight: Tensor? { weight }
 
-  public func callAsFunction(_ x: Tensor) -> Tensor { x.backend.products(x, [weight])[0] }
+  public func callAsFunction(_ x: Tensor) -> Tensor { x.product(weight) }
 
   public mutating func visit(_ visitor: any ModuleVisitor, at path: ModulePath) throws {
     try visitor.visit(&weight, role: .matrix, at: path)
@@ -34,5 +34,5 @@ public struct Linear: Projection {
 /// Applies several projections to the same input, in one op where they allow it.
 public func project(_ x: Tensor, _ projections: [any Projection]) -> [Tensor] {
   let weights = projections.compactMap(\.plainWeight)
-  return weights.count == projections.count ? x.backend.products(x, weights) : projections.map { $0(x) }
+  return weights.count == projections.count ? x.products(weights) : projections.map { $0(x) }
 }

@@ -1,5 +1,5 @@
-// The seam between models and hardware: everything that a model computes goes through this protocol, so a second
-// backend can stand beside the CPU without a change to any model.
+// The seam between ops and hardware: everything that a model computes goes through this protocol, so a second backend
+// can stand beside the CPU without a change to any model.
 
 /// The activation of a gated feed-forward layer.
 public enum Activation: String, Sendable {
@@ -10,10 +10,11 @@ public enum Activation: String, Sendable {
   case gelu
 }
 
-/// What computes. Ops are eager: when one returns, its result is there.
+/// What computes: the kernels of the ops in `Ops/`, which models call and which record gradients; kernels record
+/// nothing. Kernels are eager: when one returns, its result is there.
 ///
 /// Inputs are `f32` unless an op says otherwise. Shapes are checked where models are built; a mismatch inside an op is
-/// a programmer's error. Every op gives the same bits for a row whatever the other rows are.
+/// a programmer's error. Every kernel gives the same bits for a row whatever the other rows are.
 public protocol Backend: AnyObject, Sendable {
   /// The threads that work on an op.
   var threadCount: Int { get }
@@ -50,13 +51,43 @@ public protocol Backend: AnyObject, Sendable {
   /// Attention with a paged cache: writes keys and values `[T, kvHeads, width]` at their spans' places in the cache,
   /// then lets queries `[T, heads, width]` see them and all before → `[T, heads, width]`.
   func attend(_ attention: PagedAttention, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor
-}
 
-extension Tensor {
-  /// Rows `indices` of a `[rows, columns]` tensor.
-  public func rows(at indices: [Int32]) -> Tensor { backend.rows(of: self, at: indices) }
+  // MARK: Gradients. `upstream` is the gradient with respect to an op's result and has the shape of that result; what
+  // is given back has the shape of the op's input. Sums run in an order that depends on shapes alone.
 
-  public static func + (x: Tensor, y: Tensor) -> Tensor { x.backend.add(x, y) }
+  /// An `f32` matrix in rows, in the layout that ``products(_:_:)`` reads, for one op: a trained weight changes from
+  /// step to step.
+  func packed(_ weight: Tensor) -> Tensor
 
-  public static func * (x: Tensor, factor: Float) -> Tensor { x.backend.scale(x, by: factor) }
+  /// Of ``products(_:_:)`` with respect to x: upstream `[T, outputs]` × weight `[outputs, inputs]` of any data type and
+  /// layout → `[T, inputs]`.
+  func productInputGradient(_ upstream: Tensor, weight: Tensor) -> Tensor
+
+  /// Of ``products(_:_:)`` with respect to a weight: Σ over tokens of upstream × x → `[outputs, inputs]`.
+  func productWeightGradient(_ upstream: Tensor, x: Tensor) -> Tensor
+
+  /// Of ``rows(of:at:)`` with respect to a table of this shape: each row the sum of its uses.
+  func rowsGradient(_ upstream: Tensor, at indices: [Int32], of shape: Shape) -> Tensor
+
+  func rmsNormInputGradient(_ upstream: Tensor, x: Tensor, weight: Tensor, epsilon: Float) -> Tensor
+
+  func rmsNormWeightGradient(_ upstream: Tensor, x: Tensor, weight: Tensor, epsilon: Float) -> Tensor
+
+  /// Of ``gate(_:_:activation:)`` with respect to the gate: upstream × up × activation′(gate).
+  func gateGradient(_ upstream: Tensor, gate: Tensor, up: Tensor, activation: Activation) -> Tensor
+
+  /// - Parameter result: what ``logSumExp(_:)`` gave for `x`.
+  func logSumExpGradient(_ upstream: Tensor, x: Tensor, result: Tensor) -> Tensor
+
+  func rotateGradient(_ upstream: Tensor, positions: [Int32], by rotation: Rotation) -> Tensor
+
+  /// The numbers with which ``attend(_:queries:keys:values:)`` computes, after it has written the cache: keys and
+  /// values of all positions in ``PagedAttention/seen``, `[positions, kvHeads, width]` each.
+  func cached(_ attention: PagedAttention) -> (keys: Tensor, values: Tensor)
+
+  /// Of ``attend(_:queries:keys:values:)`` with respect to the queries, keys and values of that call.
+  /// - Parameter cached: what ``cached(_:)`` gave right after that call.
+  func attendGradients(
+    _ upstream: Tensor, _ attention: PagedAttention, queries: Tensor, cached: (keys: Tensor, values: Tensor)
+  ) -> (queries: Tensor, keys: Tensor, values: Tensor)
 }

@@ -101,3 +101,30 @@ public struct PagedAttention: Sendable {
     max(0, position + 1 - (window ?? position + 1))..<position + 1
   }
 }
+
+extension PagedAttention {
+  /// A span and the positions of its sequence that its rows see, as they lie end to end in a copy of the cache.
+  struct Seen {
+    var span: Span
+    var positions: Range<Int>
+    /// The place of the first position.
+    var offset: Int
+  }
+
+  /// What each span sees, in order.
+  var seen: [Seen] {
+    var offset = 0
+    return spans.map { span in
+      let positions = visible(from: span.start).lowerBound..<span.start + span.rows.count
+      defer { offset += positions.count }
+      return Seen(span: span, positions: positions, offset: offset)
+    }
+  }
+
+  /// The same rows and positions without the cache itself, whose memory a history must not keep.
+  var withoutPages: PagedAttention {
+    var copy = self
+    for index in copy.spans.indices { copy.spans[index].pages = [] }
+    return copy
+  }
+}

@@ -42,6 +42,8 @@ public enum Layout: Sendable {
 /// A block of numbers with a shape, on a backend. Tensors are immutable once made and cheap to copy.
 public struct Tensor: Sendable {
   public let storage: Storage
+  /// How these numbers came from tensors whose gradients are wanted; nil where none are, so everywhere in inference.
+  let history: Node?
   /// Axes, slowest first. A weight matrix is `[outputs, inputs]`.
   public let shape: Shape
   public let dataType: DataType
@@ -49,7 +51,14 @@ public struct Tensor: Sendable {
   public let backend: any Backend
 
   public init(storage: Storage, shape: Shape, dataType: DataType, layout: Layout = .rows, backend: any Backend) {
+    self.init(storage: storage, history: nil, shape: shape, dataType: dataType, layout: layout, backend: backend)
+  }
+
+  private init(
+    storage: Storage, history: Node?, shape: Shape, dataType: DataType, layout: Layout, backend: any Backend
+  ) {
     self.storage = storage
+    self.history = history
     self.shape = shape
     self.dataType = dataType
     self.layout = layout
@@ -59,6 +68,12 @@ public struct Tensor: Sendable {
   /// Uninitialised `f32` numbers.
   init(shape: Shape, backend: any Backend) {
     self.init(storage: Storage(byteCount: shape.count * 4), shape: shape, dataType: .f32, backend: backend)
+  }
+
+  /// Zeros.
+  init(zeros shape: Shape, backend: any Backend) {
+    self.init(shape: shape, backend: backend)
+    storage.bytes.initializeMemory(as: UInt8.self, repeating: 0)
   }
 
   /// Numbers from Swift, as `f32`.
@@ -82,10 +97,18 @@ public struct Tensor: Sendable {
     return Tensor(storage: copy, shape: shape, dataType: dataType, layout: layout, backend: backend)
   }
 
+  /// The same numbers with another history.
+  func with(_ history: Node?) -> Tensor {
+    Tensor(storage: storage, history: history, shape: shape, dataType: dataType, layout: layout, backend: backend)
+  }
+
   /// The same numbers under another shape of as many elements.
   public func reshaped(_ shape: Shape) -> Tensor {
     precondition(shape.count == self.shape.count, "\(self.shape) cannot be seen as \(shape)")
-    return Tensor(storage: storage, shape: shape, dataType: dataType, layout: layout, backend: backend)
+    let result = Tensor(storage: storage, shape: shape, dataType: dataType, layout: layout, backend: backend)
+    guard needsGradient else { return result }
+    let original = self.shape
+    return result.recorded([Pullback(to: self) { $0.reshaped(original) }])
   }
 
   /// The numbers of an `f32` tensor; valid while the tensor lives.

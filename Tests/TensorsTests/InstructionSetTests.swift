@@ -35,7 +35,7 @@ import Testing
   }
 
   @Test(arguments: vectorSets, DataType.allCases)
-  func `products of 1 to 40 tokens and odd shapes`(set: InstructionSet, type: DataType) {
+  func `products of 1 to 40 tokens and odd shapes`(set: InstructionSet, type: DataType) throws {
     var random = SeededRandom(7)
     let portable = CPUBackend(threads: 1, instructionSet: .scalar), fast = CPUBackend(threads: 1, instructionSet: set)
     let shapes: [Shape] = type.elementsPerBlock == 256 ? [[1, 256], [37, 512]]

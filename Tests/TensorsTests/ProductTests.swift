@@ -15,7 +15,7 @@ import Testing
   private let summationBound = 4e-6
 
   @Test(arguments: DataType.allCases)
-  func `agree with exact sums over equally rounded activations`(type: DataType) {
+  func `agree with exact sums over equally rounded activations`(type: DataType) throws {
     var random = SeededRandom(UInt64(type.rawValue))
     let shape = shape(type), columns = shape[1]
     let stored = Tensor.random(shape, type: type, using: &random, backend: backend)
@@ -34,7 +34,7 @@ import Testing
   }
 
   @Test(arguments: DataType.allCases)
-  func `lose less than their bound to the rounding of activations`(type: DataType) {
+  func `lose less than their bound to the rounding of activations`(type: DataType) throws {
     // Relative error in the root mean square. 16-bit codes are off by up to 1/65,278 of the largest of 32; with weights
     // and activations spread evenly that is about 1.6e-5. Float formats round nothing.
     let bound = type.isQuantized ? 3e-5 : 1e-6
@@ -48,7 +48,7 @@ import Testing
   }
 
   @Test(arguments: DataType.allCases, [1, 5, 16])
-  func `panels hold exactly the numbers of the rows they were packed from`(type: DataType, rows: Int) {
+  func `panels hold exactly the numbers of the rows they were packed from`(type: DataType, rows: Int) throws {
     var random = SeededRandom(UInt64(rows))
     let columns = shape(type)[1]
     let stored = Tensor.random([rows, columns], type: type, using: &random, backend: backend)
@@ -69,22 +69,22 @@ import Testing
     }
   }
 
-  @Test(arguments: DataType.allCases) func `rows are read from files and from panels alike`(type: DataType) {
+  @Test(arguments: DataType.allCases) func `rows are read from files and from panels alike`(type: DataType) throws {
     var random = SeededRandom(3)
     let shape = shape(type), columns = shape[1]
     let stored = Tensor.random(shape, type: type, using: &random, backend: backend)
     let all = type.values(of: stored), indices: [Int32] = [36, 0, 15, 16, 16, 31, 32]
     let expected = indices.flatMap { all[Int($0) * columns..<(Int($0) + 1) * columns] }
     #expect(sameBits(stored.rows(at: indices).values, expected))
-    #expect(sameBits(try backend.prepare(stored).rows(at: indices).values, expected))
+    #expect(try sameBits(backend.prepare(stored).rows(at: indices).values, expected))
     #expect(sameBits(backend.floats(stored).values, all))
     #expect(sameBits(backend.floats(try backend.prepare(stored)).values, all))
   }
 
-  @Test func `several weights of different formats are one op`() {
+  @Test func `several weights of different formats are one op`() throws {
     var random = SeededRandom(4)
     let x = Tensor(random: [21, 256], &random, backend)
-    let weights = [(DataType.q4_k, 5), (.f32, 100), (.q8_0, 16), (.bf16, 1), (.q6_k, 333)].map { type, rows in
+    let weights = try [(DataType.q4_k, 5), (.f32, 100), (.q8_0, 16), (.bf16, 1), (.q6_k, 333)].map { type, rows in
       try backend.prepare(Tensor.random([rows, 256], type: type, using: &random, backend: backend))
     }
     for (together, weight) in zip(backend.products(x, weights), weights) {
@@ -93,7 +93,7 @@ import Testing
     }
   }
 
-  @Test(arguments: DataType.allCases) func `no token changes another token's result`(type: DataType) {
+  @Test(arguments: DataType.allCases) func `no token changes another token's result`(type: DataType) throws {
     var random = SeededRandom(5)
     let shape = shape(type)
     let weight = try backend.prepare(Tensor.random(shape, type: type, using: &random, backend: backend))
@@ -104,7 +104,7 @@ import Testing
     }
   }
 
-  @Test(arguments: DataType.allCases) func `the number of threads changes nothing`(type: DataType) {
+  @Test(arguments: DataType.allCases) func `the number of threads changes nothing`(type: DataType) throws {
     var random = SeededRandom(6)
     let columns = shape(type)[1], alone = CPUBackend(threads: 1)
     let stored = Tensor.random([500, columns], type: type, using: &random, backend: alone)
@@ -118,7 +118,7 @@ import Testing
     }
   }
 
-  @Test func `activations too small for a scale count as zero`() {
+  @Test func `activations too small for a scale count as zero`() throws {
     var random = SeededRandom(7)
     for type in DataType.allCases where type.isQuantized {
       let columns = shape(type)[1]
@@ -128,7 +128,7 @@ import Testing
     }
   }
 
-  @Test func `no tokens give no results`() {
+  @Test func `no tokens give no results`() throws {
     var random = SeededRandom(8)
     let weight = try backend.prepare(Tensor.random([20, 64], type: .q8_0, using: &random, backend: backend))
     #expect(backend.products(Tensor([], shape: [0, 64], backend: backend), [weight])[0].values.isEmpty)

@@ -48,7 +48,7 @@ public struct RandomDecoder {
       self.backend = backend
     }
 
-    func visit(_ parameter: inout Tensor, role: ParameterRole, at path: ModulePath) {
+    func visit(_ parameter: inout Tensor, role: ParameterRole, at path: ModulePath) throws {
       guard role != .vector else {
         parameter = Tensor(
           random.floats(parameter.shape.count, spread: 0.25).map { 1 + $0 }, shape: parameter.shape, backend: backend)

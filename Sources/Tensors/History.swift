@@ -1,0 +1,61 @@
+// What ops leave behind so that gradients can be found: a node for each result that depends on a tensor whose gradient
+// is wanted. Only nodes keep an op's inputs alive after it; in inference there are none.
+
+/// How one op's result depends on the tensors that it was made from. A leaf depends on none.
+final class Node: @unchecked Sendable {  // changed by nobody but the deinit of the last that holds it
+  private(set) var pullbacks: [Pullback]
+
+  init(_ pullbacks: [Pullback]) {
+    self.pullbacks = pullbacks
+  }
+
+  deinit {
+    // Nodes that nobody else holds go one after another; by recursion a long chain would overflow the stack. Tensors
+    // captured by a pullback hold nodes too, but those of the op's inputs only, and these wait in `pending`.
+    var pending = pullbacks.flatMap(\.nodes)
+    pullbacks = []
+    while var node = pending.popLast() {
+      guard isKnownUniquelyReferenced(&node) else { continue }
+      pending += node.pullbacks.flatMap(\.nodes)
+      node.pullbacks = []
+    }
+  }
+}
+
+/// From the gradient with respect to an op's result to the gradients with respect to some of its inputs.
+struct Pullback: Sendable {
+  /// The inputs' nodes; nil for one that needs no gradient.
+  let inputs: [Node?]
+  /// Gives a gradient for each input, of that input's shape.
+  let gradients: @Sendable (_ upstream: Tensor) -> [Tensor]
+
+  var nodes: [Node] { inputs.compactMap(\.self) }
+
+  init(to input: Tensor, _ gradient: @escaping @Sendable (_ upstream: Tensor) -> Tensor) {
+    self.init(to: [input]) { [gradient($0)] }
+  }
+
+  /// For gradients that are computed together.
+  init(to inputs: [Tensor], _ gradients: @escaping @Sendable (_ upstream: Tensor) -> [Tensor]) {
+    self.inputs = inputs.map(\.history)
+    self.gradients = gradients
+  }
+}
+
+extension Tensor {
+  /// Whether ops on this tensor record how to find its gradient.
+  public var needsGradient: Bool { history != nil }
+
+  /// The same numbers as a leaf: ``gradients(upstream:)`` of what is computed from it gives its gradient.
+  /// - Precondition: `f32` in rows; the numbers of other formats cannot be moved along a gradient.
+  public func requiringGradient() -> Tensor {
+    precondition(dataType == .f32 && layout == .rows, "a gradient is taken with respect to f32 numbers in rows")
+    return with(Node([]))
+  }
+
+  /// This result of an op, with its history. Pullbacks to inputs that need no gradient are dropped here, and with them
+  /// the activations that they captured.
+  func recorded(_ pullbacks: [Pullback]) -> Tensor {
+    with(Node(pullbacks.filter { !$0.nodes.isEmpty }))
+  }
+}

@@ -1,0 +1,25 @@
+// Ops on each element by itself, with their gradients.
+
+extension Tensor {
+  public static func + (x: Tensor, y: Tensor) -> Tensor {
+    let sum = x.backend.add(x, y)
+    guard x.needsGradient || y.needsGradient else { return sum }
+    return sum.recorded([Pullback(to: x) { $0 }, Pullback(to: y) { $0 }])
+  }
+
+  public static func * (x: Tensor, factor: Float) -> Tensor {
+    let product = x.backend.scale(x, by: factor)
+    guard x.needsGradient else { return product }
+    return product.recorded([Pullback(to: x) { $0.backend.scale($0, by: factor) }])
+  }
+
+  /// activation(self) × up, where self is the gate (Shazeer 2020).
+  public func activated(_ activation: Activation, times up: Tensor) -> Tensor {
+    let product = backend.gate(self, up, activation: activation)
+    guard needsGradient || up.needsGradient else { return product }
+    return product.recorded([
+      Pullback(to: self) { backend.gateGradient($0, gate: self, up: up, activation: activation) },
+      Pullback(to: up) { backend.gate(self, $0, activation: activation) },
+    ])
+  }
+}

@@ -1,0 +1,34 @@
+// Products with matrices and look-ups in them, with their gradients.
+
+extension Tensor {
+  /// x `[T, inputs]` times each weight `[outputs, inputs]`, transposed → `[T, outputs]` each, in one op.
+  ///
+  /// Weights are prepared (``Backend/prepare(_:)``) and of any data type, except that one whose gradient is wanted is
+  /// `f32` in rows and is packed here. Gradients are those of the exact product: the rounding of activations inside a
+  /// kernel counts as none.
+  public func products(_ weights: [Tensor]) -> [Tensor] {
+    guard needsGradient || weights.contains(where: \.needsGradient) else { return backend.products(self, weights) }
+    let results = backend.products(self, weights.map { $0.needsGradient ? backend.packed($0) : $0 })
+    return zip(results, weights).map { result, weight in
+      guard needsGradient || weight.needsGradient else { return result }
+      let inputShape = shape
+      return result.recorded([
+        // With a constant weight the input itself is not kept.
+        Pullback(to: self) { $0.backend.productInputGradient($0, weight: weight).reshaped(inputShape) },
+        Pullback(to: weight) { $0.backend.productWeightGradient($0, x: self) },
+      ])
+    }
+  }
+
+  /// x `[T, inputs]` times a weight `[outputs, inputs]`, transposed → `[T, outputs]`; see ``products(_:)``.
+  public func product(_ weight: Tensor) -> Tensor { products([weight])[0] }
+
+  /// Rows `indices` of a `[rows, columns]` tensor of any data type → `[indices.count, columns]`.
+  public func rows(at indices: [Int32]) -> Tensor {
+    let rows = backend.rows(of: self, at: indices)
+    guard needsGradient else { return rows }
+    return rows.recorded([
+      Pullback(to: self) { [shape] in $0.backend.rowsGradient($0, at: indices, of: shape) }
+    ])
+  }
+}
