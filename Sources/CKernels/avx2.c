@@ -5,6 +5,8 @@
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 #include "lanes.h"
 #define NAME(x) x##_avx2
+#define FLOAT_TOKENS 4  // tokens and sums that fit into registers in products with floats
+#define FLOAT_SUMS 4
 #define WORD_STEP 8  // bytes of activation codes for a word of weight codes
 #define ISA_NAME "AVX2"
 

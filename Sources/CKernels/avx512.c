@@ -6,6 +6,8 @@
                              apply_to = function)
 #include "lanes.h"
 #define NAME(x) x##_avx512
+#define FLOAT_TOKENS 8  // tokens and sums that fit into registers in products with floats
+#define FLOAT_SUMS 16
 #define WORD_STEP 4  // bytes of activation codes for a word of weight codes
 #define ISA_NAME "AVX-512"
 

@@ -80,17 +80,21 @@ INLINE vfloat load_weights(const mk_format_id id, const uint8_t *panel, size_t c
   return (vfloat)(__builtin_convertvector(h, vword) << 16);
 }
 
-// `panels` panels side by side hide the latency of the additions when there are few tokens.
-INLINE void float_panels(const mk_format_id id, const int panels, const int width, const uint8_t *panel,
-                         size_t panel_bytes, size_t columns, const float *values, vfloat sums[]) {
-  for (int i = 0; i < panels * width; i++) sums[i] = all(0);
+// `panels` panels side by side hide the latency of the additions when there are few tokens, and share the loads of
+// activations when there are many. Tokens `first ..< first + some` of the tile.
+INLINE void float_panels(const mk_format_id id, const int panels, const int width, const int first, const int some,
+                         const uint8_t *panel, size_t panel_bytes, size_t columns, const float *values, vfloat sums[]) {
+  const size_t step = (id == MK_F32 ? 4 : 2) * MK_LANES;
+  for (int i = 0; i < panels * some; i++) sums[i] = all(0);
   for (size_t c = 0; c < columns; c++) {
+    vfloat w[4];
     for (int p = 0; p < panels; p++) {
-      if (c % (id == MK_F32 ? 1 : 2) == 0) fetch_ahead(panel + (size_t)p * panel_bytes + c * 16 * (id == MK_F32 ? 4 : 2), 64);
-      const vfloat w = load_weights(id, panel + (size_t)p * panel_bytes, c);
-      for (int t = 0; t < width; t++) {
-        sums[p * width + t] = fma(w, all(values[c * (size_t)width + (size_t)t]), sums[p * width + t]);
-      }
+      if (c * step % 64 == 0) fetch_ahead(panel + (size_t)p * panel_bytes + c * step, 64);
+      w[p] = load_weights(id, panel + (size_t)p * panel_bytes, c);
+    }
+    for (int t = 0; t < some; t++) {
+      const vfloat x = all(values[c * (size_t)width + (size_t)(first + t)]);
+      for (int p = 0; p < panels; p++) sums[p * some + t] = fma(w[p], x, sums[p * some + t]);
     }
   }
 }
@@ -113,17 +117,23 @@ INLINE void block_product(const mk_format_id id, const int width, const uint8_t 
 INLINE void float_product(const mk_format_id id, const int width, const uint8_t *panels, size_t count, size_t columns,
                           mk_tile tile, int tokens, float *y, size_t stride) {
   const size_t bytes = mk_panel_bytes(id, columns);
-  const int together = width >= 8 ? 1 : 4;
-  size_t p = 0;
-  for (; p + (size_t)together <= count; p += (size_t)together) {
-    vfloat sums[MK_TILE];
-    float_panels(id, together, width, panels + p * bytes, bytes, columns, tile.values, sums);
-    for (int i = 0; i < together; i++) store_sums(sums + i * width, tokens, y + (p + (size_t)i) * MK_LANES, stride);
-  }
-  for (; p < count; p++) {
-    vfloat sums[MK_TILE];
-    float_panels(id, 1, width, panels + p * bytes, bytes, columns, tile.values, sums);
-    store_sums(sums, tokens, y + p * MK_LANES, stride);
+  const int some = width > FLOAT_TOKENS ? FLOAT_TOKENS : width;
+  const int together = FLOAT_SUMS / some < 4 ? FLOAT_SUMS / some : 4;
+  for (size_t p = 0; p < count;) {
+    const int here = p + (size_t)together <= count ? together : 1;
+    for (int first = 0; first < tokens; first += some) {
+      const int present = tokens - first < some ? tokens - first : some;
+      vfloat sums[FLOAT_SUMS];
+      if (here == 1) {
+        float_panels(id, 1, width, first, some, panels + p * bytes, bytes, columns, tile.values, sums);
+      } else {
+        float_panels(id, together, width, first, some, panels + p * bytes, bytes, columns, tile.values, sums);
+      }
+      for (int i = 0; i < here; i++) {
+        store_sums(sums + i * some, present, y + (size_t)first * stride + (p + (size_t)i) * MK_LANES, stride);
+      }
+    }
+    p += (size_t)here;
   }
 }
 

@@ -3,6 +3,8 @@
 #include "lanes.h"
 #define ANY_WIDTH  // one loop for all widths: unrolling gains nothing here
 #define NAME(x) x##_scalar
+#define FLOAT_TOKENS 8  // tokens and sums that fit into registers in products with floats
+#define FLOAT_SUMS 16
 #define WORD_STEP 8  // bytes of activation codes for a word of weight codes
 #define ISA_NAME "portable"
 

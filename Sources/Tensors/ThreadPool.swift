@@ -36,6 +36,9 @@ public final class ThreadPool: Sendable {
     }
     crew.run(chunks: chunks, body)
   }
+
+  /// What the next region will probably read. Workers fetch it into their caches while they have nothing else to do.
+  func expect(_ bytes: UnsafeRawBufferPointer) { crew.expect(bytes) }
 }
 
 /// What the pool and its workers share. Workers keep it alive until they have stopped.
@@ -49,6 +52,9 @@ private final class Crew: @unchecked Sendable {  // state is atomic, or written 
   private let parked = Atomic<Int>(0)
   private let callerWaits = Atomic<Bool>(false)
   private let stopping = Atomic<Bool>(false)
+  /// The next address to fetch ahead, and where to end.
+  private let ahead = Atomic<UInt>(0)
+  private let aheadEnd = Atomic<UInt>(0)
   private var body: UnsafePointer<(Int) -> Void>?
   private let callers = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
@@ -143,9 +149,11 @@ private final class Crew: @unchecked Sendable {  // state is atomic, or written 
       withUnsafePointer(to: body) { pointer in
         self.body = pointer
         unfinished.store(chunks, ordering: .relaxed)
+        aheadEnd.store(0, ordering: .relaxed)
+        // The caller's share is the last: the first chunks are what workers may have fetched ahead.
         for index in 0..<threadCount {
           let first = chunks * index / threadCount, end = chunks * (index + 1) / threadCount
-          shares[index * Self.shareStride].store(
+          shares[(threadCount - 1 - index) * Self.shareStride].store(
             UInt64(first) << 32 | UInt64(end), ordering: .sequentiallyConsistent)
         }
         if parked.load(ordering: .sequentiallyConsistent) > 0 { wakeAll() }
@@ -198,6 +206,22 @@ private final class Crew: @unchecked Sendable {  // state is atomic, or written 
     }
   }
 
+  func expect(_ bytes: UnsafeRawBufferPointer) {
+    let first = UInt(bitPattern: bytes.baseAddress)
+    ahead.store(first, ordering: .relaxed)
+    aheadEnd.store(first + UInt(bytes.count), ordering: .relaxed)
+  }
+
+  /// Fetches a little of what is expected; false when there is none left.
+  private func fetchAhead() -> Bool {
+    let step: UInt = 1024, end = aheadEnd.load(ordering: .relaxed)
+    guard ahead.load(ordering: .relaxed) < end else { return false }
+    let first = ahead.add(step, ordering: .relaxed).oldValue
+    guard first < end else { return false }
+    mk_fetch(UnsafeRawPointer(bitPattern: first), Int(step))
+    return true
+  }
+
   private var hasWork: Bool {
     (0..<threadCount).contains {
       let share = shares[$0 * Self.shareStride].load(ordering: .sequentiallyConsistent)
@@ -226,6 +250,8 @@ private final class Crew: @unchecked Sendable {  // state is atomic, or written 
       }
       if crew.runChunk(thread: start.index) {
         idle = 0
+      } else if crew.fetchAhead() {
+        continue
       } else if idle < 4000 {  // about 50 µs
         mk_pause()
         idle += 1

@@ -116,6 +116,11 @@ void mk_pack_panel(mk_format_id format, const void *rows, size_t row_bytes, int 
 /// Row `lane` of a panel as floats.
 void mk_unpack_row(mk_format_id format, const void *panel, int lane, size_t columns, float *values);
 
+/// Asks for bytes to be brought near. The address need not be valid.
+static inline void mk_fetch(const void *bytes, size_t count) {
+  for (size_t i = 0; i < count; i += 64) __builtin_prefetch((const char *)bytes + i, 0, 2);
+}
+
 static inline void mk_pause(void) {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
