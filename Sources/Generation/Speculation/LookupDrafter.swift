@@ -2,7 +2,7 @@
 
 /// Proposes what followed the latest n tokens when they last occurred. Work per token is constant: an index knows where
 /// each run of tokens ended last.
-final class LookupDrafter: Drafter {
+package final class LookupDrafter: Drafter {
   /// Lengths of the runs that are looked for, the surest first.
   private static let lengths = [5, 3, 2]
 
@@ -11,8 +11,10 @@ final class LookupDrafter: Drafter {
   /// Runs that end before this place are in the index.
   private var indexed = 0
 
+  package init() {}
+
   /// The run that is the whole sequence's end has nothing after it yet, and is left for later.
-  func read(_ tokens: [Int32], upTo count: Int) {
+  package func read(_ tokens: [Int32], upTo count: Int) {
     while indexed < count - 1 {
       indexed += 1
       for length in Self.lengths where length <= indexed {
@@ -21,7 +23,7 @@ final class LookupDrafter: Drafter {
     }
   }
 
-  func draft(_ count: Int, after tokens: [Int32]) -> [Int32] {
+  package func draft(_ count: Int, after tokens: [Int32]) -> [Int32] {
     read(tokens, upTo: tokens.count)
     for length in Self.lengths where length <= tokens.count {
       guard let place = places[Self.hash(tokens[(tokens.count - length)...])] else { continue }
@@ -35,7 +37,7 @@ final class LookupDrafter: Drafter {
     return []
   }
 
-  func forget(after count: Int) {
+  package func forget(after count: Int) {
     guard count < indexed else { return }
     places = [:]
     indexed = 0

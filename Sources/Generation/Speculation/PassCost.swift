@@ -1,9 +1,9 @@
 // What a forward pass costs here and now. It depends on model, processor, context and company, so it is measured.
 
 /// The time of small forward passes as a straight line over their rows, fitted to the latest ones.
-struct PassCost {
+package struct PassCost {
   /// The most rows of a pass that guesses may fill; larger ones are bound by arithmetic, and guesses would only add.
-  static let rows = 16
+  package static let rows = 16
   /// What a further row costs, as a share of a pass of one, before that has been measured.
   private static let expectedSlope = 0.15
   /// How fast older passes lose their weight.
@@ -12,7 +12,9 @@ struct PassCost {
   /// Weighted sums over passes, x being the rows after the first and y the seconds.
   private var n = 0.0, x = 0.0, y = 0.0, xx = 0.0, xy = 0.0
 
-  mutating func add(rows: Int, seconds: Double) {
+  package init() {}
+
+  package mutating func add(rows: Int, seconds: Double) {
     let more = Double(rows - 1)
     // Another program's turn on the processor says nothing about this one.
     let time = n > 0 ? min(seconds, 2 * (first + slope * more)) : seconds
@@ -36,16 +38,21 @@ struct PassCost {
   private var first: Double { n > 0 ? y / n - slope * x / n : 0 }
 
   /// What guesses of one of `sequences` running ones are paid with and bring in.
-  func prices(sequences: Int) -> Prices {
+  package func prices(sequences: Int) -> Prices {
     let slope = slope, count = Double(max(1, sequences)), token = (first + slope * (count - 1)) / count
     return Prices(token: token, row: slope)
   }
 
   /// Seconds.
-  struct Prices {
+  package struct Prices {
     /// For a token without guesses, which is what a guess that comes true saves.
-    var token: Double
+    package var token: Double
     /// For a row more in a pass.
-    var row: Double
+    package var row: Double
+
+    package init(token: Double, row: Double) {
+      self.token = token
+      self.row = row
+    }
   }
 }

@@ -5,7 +5,7 @@
 /// The unit of the account is the time of a token without guesses. A guess costs its row in the pass and its drafter's
 /// time, and saves a token when it comes true. Guesses may not cost more than is in the account, into which every
 /// written token pays a little: so the loss over a whole answer is bounded, whatever its text.
-final class Speculator {
+package final class Speculator {
   private let drafter: any Drafter
   private let lossLimit: Double
   private var balance = 0.3
@@ -14,9 +14,9 @@ final class Speculator {
   private var secondsPerGuess = 0.0
   private var draftSeconds = 0.0
   /// The guesses that the next pass checks.
-  private(set) var draft: [Int32] = []
+  package private(set) var draft: [Int32] = []
 
-  init(_ drafter: any Drafter, lossLimit: Double) {
+  package init(_ drafter: any Drafter, lossLimit: Double) {
     self.drafter = drafter
     self.lossLimit = lossLimit
   }
@@ -24,7 +24,8 @@ final class Speculator {
   func read(_ tokens: [Int32], upTo count: Int) { drafter.read(tokens, upTo: count) }
 
   /// Guesses at most `most` tokens, each in `0 ..< vocabulary`.
-  func propose(after tokens: [Int32], atMost most: Int, vocabulary: Int, prices: PassCost.Prices) {
+  package func propose(after tokens: [Int32], atMost most: Int, vocabulary: Int, prices: PassCost.Prices) {
+    draft = []
     guard prices.token > 0 else { return }  // nothing has been measured yet
     let price = (prices.row + secondsPerGuess) / prices.token
     let count = min(most, reach, Int(min(balance / price, Double(PassCost.rows))))
@@ -39,7 +40,7 @@ final class Speculator {
   }
 
   /// Closes the account of a pass: `accepted` guesses were what was chosen.
-  func settle(accepted: Int, prices: PassCost.Prices) {
+  package func settle(accepted: Int, prices: PassCost.Prices) {
     let cost = draft.isEmpty ? 0 : (Double(draft.count) * prices.row + draftSeconds) / prices.token
     // What was gained long ago does not pay for losses without end, and one bad moment does not end all guesses.
     balance = min(4, max(-1, balance + Double(accepted) - cost) + lossLimit * Double(accepted + 1))
