@@ -16,12 +16,12 @@ from pathlib import Path
 
 from peers import MALMOI, write
 
-STORY = """The lighthouse stood at the end of the long stone pier, where the fishing boats came in every evening. Its \
-keeper, an old man named Samuel Hargrove, had lived there for forty years and knew every ship by the sound of its bell. \
-In the winter of 1912 a great storm broke the windows of the lantern room, and Samuel kept the lamp burning with his own \
-coat held against the wind. The next mornning the harbor master counted the boats, and not one of them was missing. The \
-town gave him a silver watch, which he kept in a drawer and never wore, because he said that the sea had no need of \
-clocks."""
+STORY = """The lighthouse stood at the end of the long stone pier, where the fishing boats came in every evening. Its
+keeper, an old man named Samuel Hargrove, had lived there for forty years and knew every ship by the sound of its bell.
+In the winter of 1912 a great storm broke the windows of the lantern room, and Samuel kept the lamp burning with his own
+coat held against the wind. The next mornning the harbor master counted the boats, and not one of them was missing. The
+town gave him a silver watch, which he kept in a drawer and never wore, because he said that the sea had no need of
+clocks.""".replace("\n", " ")
 LINES = "\n".join(f"{name}, {role}, {city}, {name.split()[0].lower()}@example.org" for name, role, city in [
     ("Anna Berg", "engineer", "Oslo"), ("Luis Ortega", "designer", "Madrid"), ("Mina Park", "engineer", "Seoul"),
     ("John Smith", "manager", "Leeds"), ("Chloe Martin", "writer", "Lyon"), ("Peter Novak", "engineer", "Brno"),
@@ -37,6 +37,8 @@ REPEATING = [
 ELSEWHERE = [
     ("story", "Tell me a long story about a fox and a clockmaker.", ["--temperature", 0.8, "--seed", 3]),
     ("explanation", "Explain in detail how a bicycle stays upright.", ["--temperature", 0.8, "--seed", 2]),
+    # Runs of digits come again, and say nothing of what follows: the worst case.
+    ("digits", "Write a long list of random numbers, each of ten digits.", ["--temperature", 1.2, "--seed", 4]),
     ("letter", "Write a letter to a friend about a journey by train.", ["--temperature", 0.8, "--seed", 8]),
 ]
 
@@ -82,6 +84,7 @@ def measure(program, name, prompt, arguments, options):
         "ratio": median("speculative", "rate") / median("plain", "rate"),
         # Of neighbours in time, which a machine that others use makes steadier.
         "paired": statistics.median(b["rate"] / a["rate"] for a, b in zip(runs["plain"], runs["speculative"])),
+        "best": max(one["rate"] for one in runs["speculative"]) / max(one["rate"] for one in runs["plain"]),
         "processor": median("plain", "processor") / median("speculative", "processor"),
         "drafted": median("speculative", "drafted"), "accepted": median("speculative", "accepted"),
         "rates": {kind: [one["rate"] for one in some] for kind, some in runs.items()},
@@ -97,18 +100,20 @@ def main():
     parser.add_argument("--threads", type=int)
     parser.add_argument("--tokens", type=int, default=300, help="the most tokens of an answer")
     parser.add_argument("--repetitions", type=int, default=7)
+    parser.add_argument("--text", action="append", help="only this one; may be given again")
     parser.add_argument("--raw", action="store_true", help="for a model that cannot chat")
     options = parser.parse_args()
     program = str(Path(options.malmoi or MALMOI).resolve())
     raw = ["--raw"] if options.raw else []
     results = [measure(program, name, prompt, arguments + raw, options)
-               for name, prompt, arguments in REPEATING + ELSEWHERE]
-    lines = ["| text | tokens | plain | speculative | ratio | of neighbouring runs | of processor time | guesses right |",
-             "|---|---|---|---|---|---|---|---|"]
+               for name, prompt, arguments in REPEATING + ELSEWHERE
+               if options.text is None or name in options.text]
+    lines = ["| text | tokens | plain | speculative | ratio | neighbours | best runs | processor time | guesses right |",
+             "|---|---|---|---|---|---|---|---|---|"]
     for one in results:
         lines.append(
             f"| {one['text']} | {one['tokens']} | {one['plain']:.1f}/s | {one['speculative']:.1f}/s | "
-            f"× {one['ratio']:.2f} | × {one['paired']:.2f} | × {one['processor']:.2f} | "
+            f"× {one['ratio']:.2f} | × {one['paired']:.2f} | × {one['best']:.2f} | × {one['processor']:.2f} | "
             f"{one['accepted']:.0f} of {one['drafted']:.0f} |")
     Path(options.output).mkdir(parents=True, exist_ok=True)
     machine = {"processors": os.cpu_count(), "load": os.getloadavg()[0]}
