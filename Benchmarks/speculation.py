@@ -108,7 +108,7 @@ def main():
     results = [measure(program, name, prompt, arguments + raw, options)
                for name, prompt, arguments in REPEATING + ELSEWHERE
                if options.text is None or name in options.text]
-    lines = ["| text | tokens | plain | speculative | ratio | neighbours | best runs | processor time | guesses right |",
+    lines = ["| text | tokens | plain | speculative | ratio | neighbours | best runs | processor | guesses right |",
              "|---|---|---|---|---|---|---|---|---|"]
     for one in results:
         lines.append(

@@ -16,7 +16,7 @@ public struct Speculation: Sendable {
 
   private init(_ makeDrafter: (@Sendable (Engine.Options) -> any Drafter)?) {
     self.makeDrafter = makeDrafter
-    lossLimit = 0.03
+    lossLimit = 0.02
   }
 
   package init(lossLimit: Double, makeDrafter: @escaping @Sendable () -> any Drafter) {
