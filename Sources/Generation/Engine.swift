@@ -1,4 +1,4 @@
-// The batching engine: one thread that advances all running sequences together, one forward pass at a time.
+// The batching engine: what is asked of it and what it tells. EngineLoop.swift does the work.
 import Foundation
 import Models
 import Synchronization
@@ -43,6 +43,9 @@ public struct GenerationStatistics: Sendable {
   /// Tokens of the prompt that were remembered from an earlier request.
   public var cachedTokens = 0
   public var generatedTokens = 0
+  /// Tokens that were guessed ahead, and those of them that were then written.
+  public var draftedTokens = 0
+  public var acceptedTokens = 0
   /// From the request's arrival to its first token.
   public var timeToFirstToken = 0.0
   /// From the first token to the last.
@@ -64,15 +67,6 @@ public enum EngineEvent: Sendable {
   case finished(FinishReason, GenerationStatistics)
 }
 
-/// The cache of one sequence between requests, so that a conversation is not read anew with every turn.
-public final class SequenceMemory: @unchecked Sendable {  // used by the engine's thread only, one request at a time
-  fileprivate var cache: KeyValueCache?
-  fileprivate var tokens: [Int32] = []
-  fileprivate let isInUse = Atomic<Bool>(false)
-
-  public init() {}
-}
-
 /// Runs requests for one model. Sequences share each forward pass, and none of them changes another's tokens.
 public final class Engine: Sendable {
   /// Sizes of the engine's work.
@@ -84,18 +78,20 @@ public final class Engine: Sendable {
     public var cacheType = CacheType.f16
     /// Tokens that a sequence may have; nil for what the model was trained for.
     public var contextLength: Int?
+    /// How tokens are guessed ahead, which makes text that repeats faster and changes no token.
+    public var speculation = Speculation.lookup
 
     public init() {}
   }
 
   public let model: Decoder
   public let contextLength: Int
-  private let loop: Loop
+  private let loop: EngineLoop
 
   public init(_ model: Decoder, options: Options = Options()) {
     self.model = model
     contextLength = min(options.contextLength ?? .max, model.configuration.contextLength)
-    let loop = Loop(model, options: options, contextLength: contextLength)
+    let loop = EngineLoop(model, options: options)
     self.loop = loop
     let thread = Thread { loop.run() }
     thread.name = "malmoi engine"
@@ -107,13 +103,15 @@ public final class Engine: Sendable {
 
   /// Ends a request before its time.
   public struct Ticket: Sendable {
-    fileprivate let cancelled = Flag()
+    private let flag = Flag()
 
-    /// The sequence ends with ``FinishReason/cancelled`` before its next forward pass.
-    public func cancel() { cancelled.value.store(true, ordering: .relaxed) }
+    /// The sequence ends with ``FinishReason/cancelled`` before its next token.
+    public func cancel() { flag.value.store(true, ordering: .relaxed) }
+
+    var isCancelled: Bool { flag.value.load(ordering: .relaxed) }
   }
 
-  fileprivate final class Flag: Sendable {
+  private final class Flag: Sendable {
     let value = Atomic<Bool>(false)
   }
 
@@ -135,168 +133,9 @@ public final class Engine: Sendable {
     }
     if let most = request.maximumTokens, most < 1 { throw .invalidOption("the most tokens is \(most), not 1 or more") }
     let ticket = Ticket()
-    loop.add(Sequence(
-      request, ticket: ticket, contextLength: contextLength, layout: loop.layout, receive: receive))
+    loop.add(RunningSequence(
+      request, ticket: ticket, contextLength: contextLength,
+      layout: model.configuration.pageLayout(loop.options.cacheType), options: loop.options, receive: receive))
     return ticket
-  }
-}
-
-/// One request on its way. Belongs to the engine's thread once it has been added.
-private final class Sequence: @unchecked Sendable {
-  let request: EngineRequest
-  let ticket: Engine.Ticket
-  private let receive: @Sendable (EngineEvent) -> Bool
-  private let limit: Int
-  private let arrival = ContinuousClock.now
-  private var firstToken: ContinuousClock.Instant?
-  private let memory: SequenceMemory
-  private(set) var tokens: [Int32]
-  private var sampler: Sampler
-  private var statistics = GenerationStatistics()
-  let cache: KeyValueCache
-  private(set) var isFinished = false
-
-  init(
-    _ request: EngineRequest, ticket: Engine.Ticket, contextLength: Int, layout: PageLayout,
-    receive: @escaping @Sendable (EngineEvent) -> Bool
-  ) {
-    self.request = request
-    self.ticket = ticket
-    self.receive = receive
-    limit = min(request.prompt.count + min(request.maximumTokens ?? contextLength, contextLength), contextLength)
-    tokens = request.prompt
-    sampler = Sampler(request.sampling)
-    // A memory that another request is using is left alone: this one reads its prompt anew.
-    let wanted = request.memory ?? SequenceMemory()
-    memory = wanted.isInUse.exchange(true, ordering: .acquiringAndReleasing) ? SequenceMemory() : wanted
-    cache = memory.cache ?? KeyValueCache(layout)
-    let common = zip(memory.tokens, tokens).prefix { $0 == $1 }.count
-    cache.truncate(to: min(common, tokens.count - 1))  // the last token's scores are always wanted
-    memory.cache = cache
-    statistics.promptTokens = tokens.count
-    statistics.cachedTokens = cache.count
-  }
-
-  /// Tokens that the cache does not hold yet.
-  var pending: ArraySlice<Int32> { tokens[cache.count...] }
-  var isReadingPrompt: Bool { cache.count < request.prompt.count - 1 }
-  var isCancelled: Bool { ticket.cancelled.value.load(ordering: .relaxed) }
-
-  func didRead() {
-    if cache.count < request.prompt.count { _ = receive(.prompt(read: cache.count)) }
-  }
-
-  func choose(from logits: UnsafeMutableBufferPointer<Float>) {
-    let token = sampler.sample(logits, recent: tokens)
-    if request.stopTokens.contains(token) { return finish(.stop) }
-    if firstToken == nil {
-      firstToken = .now
-      _ = receive(.prompt(read: request.prompt.count))
-    }
-    tokens.append(token)
-    statistics.generatedTokens += 1
-    if !receive(.token(token)) { finish(.stop) } else if tokens.count >= limit { finish(.length) }
-  }
-
-  func finish(_ reason: FinishReason) {
-    guard !isFinished else { return }
-    isFinished = true
-    let end = ContinuousClock.now
-    statistics.timeToFirstToken = ((firstToken ?? end) - arrival) / .seconds(1)
-    statistics.generationTime = (end - (firstToken ?? end)) / .seconds(1)
-    memory.tokens = Array(tokens.prefix(cache.count))
-    memory.isInUse.store(false, ordering: .releasing)
-    _ = receive(.finished(reason, statistics))
-  }
-}
-
-/// The engine's thread: takes up requests, batches, samples.
-private final class Loop: @unchecked Sendable {  // `waiting` and `isStopping` are guarded by `condition`
-  let layout: PageLayout
-  private let model: Decoder
-  private let options: Engine.Options
-  private let condition = NSCondition()
-  private var waiting: [Sequence] = []
-  private var isStopping = false
-
-  /// No more sequences than a forward pass has tokens: then each of them advances with every pass.
-  private var mostRunning: Int { max(1, min(options.sequences, options.batchTokens)) }
-
-  init(_ model: Decoder, options: Engine.Options, contextLength: Int) {
-    self.model = model
-    self.options = options
-    layout = model.configuration.pageLayout(options.cacheType)
-  }
-
-  func add(_ sequence: Sequence) {
-    condition.lock()
-    waiting.append(sequence)
-    condition.signal()
-    condition.unlock()
-  }
-
-  func stop() {
-    condition.lock()
-    isStopping = true
-    condition.signal()
-    condition.unlock()
-  }
-
-  func run() {
-    var running: [Sequence] = []
-    while true {
-      condition.lock()
-      while waiting.isEmpty, running.isEmpty, !isStopping { condition.wait() }
-      let ends = isStopping
-      var over: [Sequence] = [], stillWaiting: [Sequence] = []
-      for sequence in waiting {
-        if ends || sequence.isCancelled {
-          over.append(sequence)  // a cancelled sequence need not wait for its turn to end
-        } else if running.count < mostRunning {
-          running.append(sequence)
-        } else {
-          stillWaiting.append(sequence)
-        }
-      }
-      waiting = stillWaiting
-      condition.unlock()
-      for sequence in over + running where ends || sequence.isCancelled { sequence.finish(.cancelled) }
-      if ends { return }
-      running.removeAll(where: \.isFinished)
-      step(running)
-      running.removeAll(where: \.isFinished)
-    }
-  }
-
-  /// One forward pass: a token of every sequence that is being written, then as much of prompts as fits.
-  private func step(_ running: [Sequence]) {
-    var room = max(1, options.batchTokens), batch: [(sequence: Sequence, tokens: ArraySlice<Int32>)] = []
-    let writing = running.filter { !$0.isReadingPrompt }, reading = running.filter(\.isReadingPrompt)
-    for sequence in writing + reading where room > 0 {
-      let tokens = sequence.pending.prefix(room)
-      room -= tokens.count
-      batch.append((sequence, tokens))
-    }
-    guard !batch.isEmpty else { return }
-    let context = PagedContext(batch.map { ($0.sequence.cache, $0.tokens.count) })
-    let states = model(batch.flatMap(\.tokens), context)
-    var lastRows: [Int32] = [], ready: [Sequence] = [], row = 0
-    for (sequence, tokens) in batch {
-      row += tokens.count
-      if sequence.pending.isEmpty {
-        lastRows.append(Int32(row - 1))
-        ready.append(sequence)
-      } else {
-        sequence.didRead()
-      }
-    }
-    guard !ready.isEmpty else { return }
-    let logits = model.logits(states.rows(at: lastRows)), vocabulary = logits.shape[1]
-    withExtendedLifetime(logits) {
-      for (index, sequence) in ready.enumerated() {
-        sequence.choose(from: UnsafeMutableBufferPointer(
-          rebasing: logits.floats[index * vocabulary..<(index + 1) * vocabulary]))
-      }
-    }
   }
 }

@@ -47,14 +47,40 @@ struct LoadOptions: ParsableArguments {
     guard (1...65_536).contains(chunk) else { throw ValidationError("--chunk is not in 1 ... 65536") }
   }
 
-  func load(_ model: String) async throws -> LanguageModel {
+  func load(_ model: String, speculation: SpeculationArguments? = nil) async throws -> LanguageModel {
+    let path = try await file(of: model), draft = speculation?.draftModel
+    var draftPath: String?
+    if let draft { draftPath = try await file(of: draft) }
+    return try LanguageModel(
+      path: path, name: model,
+      options: .init(
+        threads: threads, contextLength: contextLength, cacheType: cacheType, batchTokens: chunk,
+        speculation: speculation?.speculate == .off ? .off : .lookup, draftModel: draftPath))
+  }
+
+  private func file(of model: String) async throws -> String {
     let local = try await hub.pull(model)
     guard local.kind == .gguf else {
       throw Failure("\(local.path): a folder of safetensors, which cannot be run yet; a GGUF file can")
     }
-    return try LanguageModel(
-      path: local.path, name: model,
-      options: .init(threads: threads, contextLength: contextLength, cacheType: cacheType, batchTokens: chunk))
+    return local.path
+  }
+}
+
+/// How tokens are guessed ahead.
+struct SpeculationArguments: ParsableArguments {
+  enum Source: String, ExpressibleByArgument, CaseIterable {
+    case lookup, off
+  }
+
+  @Option(help: "Guess tokens ahead from earlier text (lookup), or do not (off); the answer is the same.")
+  var speculate: Source?
+
+  @Option(help: ArgumentHelp("A smaller model with the same vocabulary that guesses ahead.", valueName: "model"))
+  var draftModel: String?
+
+  func validate() throws {
+    if draftModel != nil, speculate != nil { throw ValidationError("--draft-model and --speculate exclude each other") }
   }
 }
 

@@ -7,69 +7,6 @@ import Tensors
 import TestSupport
 import Testing
 
-/// All that the engine told of a request.
-private struct Outcome: Sendable {
-  var tokens: [Int32] = []
-  var reads: [Int] = []
-  var reason: FinishReason?
-  var statistics: GenerationStatistics?
-  var finishes = 0
-  var eventsAfterFinish = 0
-}
-
-/// Collects events on the engine's thread and hands them to a test's task.
-private final class Receiver: Sendable {
-  private let state = Mutex((outcome: Outcome(), waiting: CheckedContinuation<Outcome, Never>?.none))
-  private let onToken: @Sendable (Int) -> Bool
-
-  /// - Parameter onToken: gets the number of tokens so far; returns whether to go on.
-  init(onToken: @escaping @Sendable (Int) -> Bool = { _ in true }) {
-    self.onToken = onToken
-  }
-
-  func receive(_ event: EngineEvent) -> Bool {
-    let (count, resumed) = state.withLock { state in
-      if state.outcome.finishes > 0 { state.outcome.eventsAfterFinish += 1 }
-      switch event {
-      case .prompt(let read): state.outcome.reads.append(read)
-      case .token(let token): state.outcome.tokens.append(token)
-      case .finished(let reason, let statistics):
-        state.outcome.reason = reason
-        state.outcome.statistics = statistics
-        state.outcome.finishes += 1
-        defer { state.waiting = nil }
-        return (0, state.waiting.map { ($0, state.outcome) })
-      }
-      return (state.outcome.tokens.count, nil)
-    }
-    if let resumed { resumed.0.resume(returning: resumed.1) }
-    if case .token = event { return onToken(count) }
-    return true
-  }
-
-  /// How it stands; after ``outcome()``, whether anything came later.
-  var now: Outcome { state.withLock(\.outcome) }
-
-  func outcome() async -> Outcome {
-    await withCheckedContinuation { continuation in
-      let done = state.withLock { state in
-        if state.outcome.finishes > 0 { return Outcome?.some(state.outcome) }
-        state.waiting = continuation
-        return nil
-      }
-      if let done { continuation.resume(returning: done) }
-    }
-  }
-}
-
-extension Engine {
-  fileprivate func outcome(of request: EngineRequest) async throws -> Outcome {
-    let receiver = Receiver()
-    _ = try submit(request) { receiver.receive($0) }
-    return await receiver.outcome()
-  }
-}
-
 @Suite(.timeLimit(.minutes(2))) struct `The engine` {
   private let decoder: Decoder
 
@@ -98,23 +35,10 @@ extension Engine {
     return Engine(decoder, options: options)
   }
 
-  /// What a loop without an engine generates.
-  private func plainly(_ request: EngineRequest, cache type: CacheType = .f16) -> [Int32] {
-    var sampler = Sampler(request.sampling), tokens = request.prompt, new = request.prompt
-    let cache = KeyValueCache(decoder.configuration.pageLayout(type))
-    while tokens.count < request.prompt.count + (request.maximumTokens ?? 0) {
-      let states = decoder(new, PagedContext([(cache, new.count)]))
-      var logits = decoder.logits(states.rows(at: [Int32(new.count - 1)])).values
-      new = [logits.withUnsafeMutableBufferPointer { sampler.sample($0, recent: tokens) }]
-      tokens += new
-    }
-    return Array(tokens.dropFirst(request.prompt.count))
-  }
-
   @Test(arguments: [CacheType.f16, .q8_0])
   func `gives the tokens of a plain loop, in any company`(cache: CacheType) async throws {
     let requests = (0..<8).map { request(UInt64($0), prompt: [1, 2, 63, 64, 65, 100, 7, 150][$0], tokens: 10 + $0) }
-    let expected = requests.map { plainly($0, cache: cache) }
+    let expected = requests.map { decoder.plainly($0, cache: cache) }
     for (batch, sequences) in [(512, 64), (1, 64), (7, 3), (64, 8)] {
       let engine = engine(batch: batch, sequences: sequences, cache: cache)
       let receivers = requests.map { _ in Receiver() }
@@ -146,7 +70,7 @@ extension Engine {
   }
 
   @Test func `ends at a stop token, which is not part of the text`() async throws {
-    let free = plainly(request(2))
+    let free = decoder.plainly(request(2))
     var stopping = request(2)
     stopping.stopTokens = [free[7], 299]
     let outcome = try await engine().outcome(of: stopping)
@@ -159,7 +83,7 @@ extension Engine {
     let engine = engine()
     _ = try engine.submit(request(3)) { receiver.receive($0) }
     let outcome = await receiver.outcome()
-    #expect(outcome.tokens == Array(plainly(request(3)).prefix(4)))
+    #expect(outcome.tokens == Array(decoder.plainly(request(3)).prefix(4)))
     #expect(outcome.reason == .stop)
   }
 
@@ -224,7 +148,7 @@ extension Engine {
     #expect(countAtEnd.withLock { $0 } == 3)  // it did not wait for the first one's end
     #expect(ran.reason == .cancelled && ran.tokens.count == 10)
     // The engine is free again.
-    #expect(try await engine.outcome(of: request(9)).tokens == plainly(request(9)))
+    #expect(try await engine.outcome(of: request(9)).tokens == decoder.plainly(request(9)))
     #expect(running.now.finishes == 1 && running.now.eventsAfterFinish == 0)
     #expect(waiting.now.finishes == 1 && waiting.now.eventsAfterFinish == 0)
   }
@@ -235,7 +159,7 @@ extension Engine {
     for turn in 0..<4 {
       var request = request(UInt64(turn), tokens: 12)
       request.prompt = conversation
-      let expected = plainly(request)
+      let expected = decoder.plainly(request)
       request.memory = memory
       let outcome = try await engine.outcome(of: request)
       #expect(outcome.tokens == expected, "turn \(turn)")
@@ -250,7 +174,7 @@ extension Engine {
     for prompt in [other, other, other.prefix(20) + [1], Array(other.prefix(5))] {
       var request = request(12)
       request.prompt = prompt
-      let expected = plainly(request)
+      let expected = decoder.plainly(request)
       request.memory = memory
       #expect(try await engine.outcome(of: request).tokens == expected)
     }
@@ -259,7 +183,7 @@ extension Engine {
   @Test func `gives a memory in use to nobody else`() async throws {
     let engine = engine(), memory = SequenceMemory(), receivers = (0..<3).map { _ in Receiver() }
     var shared = request(13, tokens: 30)
-    let expected = plainly(shared)
+    let expected = decoder.plainly(shared)
     shared.memory = memory
     for receiver in receivers { _ = try engine.submit(shared) { receiver.receive($0) } }
     for receiver in receivers { #expect(await receiver.outcome().tokens == expected) }
@@ -268,7 +192,7 @@ extension Engine {
   @Test func `remembers what a cancelled request has read`() async throws {
     let engine = engine(batch: 16), memory = SequenceMemory(), receiver = Receiver()
     var long = request(14, prompt: 200, tokens: 10)
-    let expected = plainly(long)
+    let expected = decoder.plainly(long)
     long.memory = memory
     let ticket = Mutex<Engine.Ticket?>(nil)
     let made = try engine.submit(long) { event in
@@ -283,7 +207,7 @@ extension Engine {
   }
 
   @Test func `takes requests from many tasks`() async throws {
-    let engine = engine(sequences: 5), expected = (0..<6).map { plainly(request(UInt64($0), tokens: 8)) }
+    let engine = engine(sequences: 5), expected = (0..<6).map { decoder.plainly(request(UInt64($0), tokens: 8)) }
     let results = try await withThrowingTaskGroup(of: (Int, [Int32]).self) { group in
       for task in 0..<30 {
         group.addTask { (task % 6, try await engine.outcome(of: request(UInt64(task % 6), tokens: 8)).tokens) }

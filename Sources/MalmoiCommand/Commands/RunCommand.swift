@@ -14,11 +14,12 @@ struct RunCommand: AsyncParsableCommand {
   @Flag(help: "Say how long it took.") var stats = false
   @Flag(help: "Drop the oldest turns of a chat when it outgrows the context.") var contextShift = false
   @OptionGroup var sampling: SamplingArguments
+  @OptionGroup var speculation: SpeculationArguments
   @OptionGroup var load: LoadOptions
 
   func run() async throws {
     let asked = try prompt ?? (isatty(0) == 1 ? nil : readStandardInput())
-    let language = try await load.load(model)
+    let language = try await load.load(model, speculation: speculation)
     guard let asked else {
       return try await Chat(
         model: language, instructions: system, options: sampling.options, shiftsContext: contextShift,
@@ -53,4 +54,6 @@ func describe(_ statistics: GenerationStatistics) -> String {
     + (statistics.cachedTokens > 0 ? " (\(statistics.cachedTokens) remembered)" : "")
     + ", first token after \(Output.fixed(statistics.timeToFirstToken * 1000, 0)) ms"
     + "; answer: \(statistics.generatedTokens) tokens at \(Output.fixed(statistics.generationRate, 1))/s"
+    + (statistics.draftedTokens > 0
+      ? ", \(statistics.acceptedTokens) of \(statistics.draftedTokens) guessed tokens were right" : "")
 }
