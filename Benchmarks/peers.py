@@ -9,8 +9,9 @@ MALMOI = Path(__file__).resolve().parent.parent / ".build/release/malmoi"
 class Peers:
     """Paths of programs, models and texts."""
 
-    def __init__(self, folder, malmoi=None, threads=None):
+    def __init__(self, folder, malmoi=None, threads=None, build="build"):
         self.threads = threads
+        self.build = build
         self.folder = Path(folder).resolve()
         self.malmoi = Path(malmoi or MALMOI).resolve()
         if not self.malmoi.exists():
@@ -23,7 +24,7 @@ class Peers:
         return run(self.malmoi, *arguments, *(["--threads", self.threads] if self.threads else []))
 
     def tool(self, name):
-        return self.found("llama/build/bin", name)
+        return self.found("llama", self.build, "bin", name)
 
     def llama(self, tool, *arguments):
         """Runs a program of llama.cpp → standard output, standard error."""

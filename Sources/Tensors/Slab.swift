@@ -1,5 +1,5 @@
-// Memory for weights: one after another in large pages. A step reads all of them, and with pages of 4 KiB it would spend
-// a part of its time on finding where each one is.
+// Memory for weights: one after another, in the order in which they are used, in large pages. A step reads all of them,
+// and with pages of 4 KiB it would spend a part of its time on finding where each one is.
 #if canImport(Glibc)
 import Glibc
 #else

@@ -56,18 +56,22 @@ struct BenchCommand: AsyncParsableCommand {
       throw Failure("--context-fill and the tokens after it exceed the context of \(decoder.configuration.contextLength)")
     }
     let size = try ModelSize(decoder)
-    var prefillRuns: [Double] = [], decodeRuns: [Double] = []
+    var prefillRuns: [Double] = [], decodeRuns: [Double] = [], limitRuns: [MachineLimits] = [], memory = 0
     for run in 0...repetitions {
       Output.status("run \(run) of \(repetitions)")
       let (prefill, decode) = measure(decoder)
-      if run > 0 {  // the first one warms up
+      if run == 0 {  // which warms up; measuring the machine takes memory of its own
+        memory = peakMemory()
+      } else {
         prefillRuns.append(prefill)
         decodeRuns.append(decode)
+        // In turns: what a shared machine allows changes from second to second.
+        limitRuns.append(MachineLimits.measure(threads: decoder.backend.threadCount))
       }
     }
-    let memory = peakMemory()
-    Output.status("measuring the machine")
-    let limits = MachineLimits.measure(threads: decoder.backend.threadCount)
+    let limits = MachineLimits(
+      readBandwidth: median(limitRuns.map(\.readBandwidth)), int8Operations: median(limitRuns.map(\.int8Operations)),
+      floatOperations: median(limitRuns.map(\.floatOperations)))
     Output.status("")
     let cacheBytes = decoder.configuration.pageLayout(load.cacheType).bytes(forTokens: 64) / 64
     let held = (contextFill + generateTokens / 2) * cacheBytes

@@ -11,6 +11,12 @@ public struct MachineLimits: Sendable, Codable {
   /// `f32` multiplications and additions per second.
   public var floatOperations: Double
 
+  public init(readBandwidth: Double, int8Operations: Double, floatOperations: Double) {
+    self.readBandwidth = readBandwidth
+    self.int8Operations = int8Operations
+    self.floatOperations = floatOperations
+  }
+
   /// Takes about half a second.
   public static func measure(threads: Int, instructionSet: InstructionSet = .preferred) -> MachineLimits {
     let backend = CPUBackend(threads: threads, instructionSet: instructionSet), kernels = backend.kernels

@@ -1,10 +1,7 @@
 // Matrix products: weights are packed into panels of 16 rows once; activations are rounded to 16 bits, or transposed,
 // tile by tile of up to 16 tokens, once per op.
 import CKernels
-import Foundation
 import Synchronization
-
-private let expected = (getenv("EXPECT").flatMap { Int(String(cString: $0)) } ?? 192) << 10
 
 extension CPUBackend {
   public func prepare(_ weight: Tensor) throws -> Tensor {
@@ -83,9 +80,10 @@ extension CPUBackend {
         last -= task.panels
       }
     }
-    // Weights lie in the order in which they are used (Slab), so what follows comes next.
-    if tiles.count == 1, let end = weights.last?.storage.bytes { 
-      pool.expect(UnsafeRawBufferPointer(start: end.baseAddress! + end.count, count: expected))
+    // Weights lie in the order in which they are used (Slab): what follows in memory comes next. A prompt's many tokens
+    // leave nothing to wait for.
+    if tiles.count == 1, let weight = weights.last?.storage.bytes, let start = weight.baseAddress {
+      pool.expect(UnsafeRawBufferPointer(start: start + weight.count, count: 384 << 10))
     }
     return outputs
   }
