@@ -1,6 +1,6 @@
 # One line per thing that people do here. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz bench bench-peers accuracy docs example deps clean
+.PHONY: help run test fuzz bench bench-peers sweep accuracy docs example deps clean
 
 BIN := .build/release/malmoi
 MODEL ?= smollm2
@@ -29,7 +29,12 @@ bench: deps  ## how fast a model runs here, beside what the machine allows
 bench-peers: deps  ## the same beside llama.cpp (builds it in PEERS, a few minutes)
 	@swift build -c release --product malmoi
 	@Benchmarks/peers.sh $(PEERS)
-	@python3 Benchmarks/speed.py $(PEERS)
+	@python3 Benchmarks/speed.py $(PEERS) --batch 16
+
+sweep: deps  ## speed against batch and context beside llama.cpp, with pictures in docs/images
+	@swift build -c release --product malmoi
+	@Benchmarks/peers.sh $(PEERS)
+	@$(PEERS)/venv/bin/python Benchmarks/sweep.py $(PEERS)
 
 accuracy: deps  ## perplexity beside llama.cpp, KL divergence from a float32 reference
 	@swift build -c release --product malmoi

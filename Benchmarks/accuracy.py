@@ -23,7 +23,6 @@ WINDOW = 512
 SCORED = range(WINDOW // 2, WINDOW - 1)
 MODELS = ["SmolLM2-135M-Instruct.Q4_1.gguf", "gemma-3-270m-q4_k_m.gguf"]
 TEXTS = {"kjv-small.txt": 8, "faq-ko.txt": 4}
-# llama.cpp rounds more, which costs it some 0.5 % of perplexity: lower is no fault, higher is one.
 # llama.cpp's own rounding raises its perplexity by up to half a per cent, so being below it is no fault.
 PERPLEXITY_BOUNDS, DIVERGENCE_BOUND, AGREEMENT_BOUND = (-0.01, 0.003), 1e-3, 0.98
 

@@ -20,7 +20,7 @@ public struct MachineLimits: Sendable, Codable {
   /// Takes about half a second.
   public static func measure(threads: Int, instructionSet: InstructionSet = .preferred) -> MachineLimits {
     let backend = CPUBackend(threads: threads, instructionSet: instructionSet), kernels = backend.kernels
-    let part = 64 << 20, parts = 8
+    let part = 64 << 20, parts = 4
     let memory = Storage(byteCount: part * parts)
     memory.bytes.initializeMemory(as: UInt8.self, repeating: 1)
     let address = memory.bytes.baseAddress!
