@@ -78,7 +78,7 @@ public struct Decoder: Module {
   public func callAsFunction(_ tokens: [Int32], _ context: some AttentionContext) -> Tensor {
     var x = embedding(tokens)
     if configuration.embeddingScale != 1 { x = x * configuration.embeddingScale }
-    for layer in layers { x = layer(x, context) }
+    for index in layers.indices { x = layers[index](x, context) }
     return x
   }
 

@@ -55,6 +55,10 @@ private final class Crew: @unchecked Sendable {  // state is atomic, or written 
   /// The next address to fetch ahead, and where to end.
   private let ahead = Atomic<UInt>(0)
   private let aheadEnd = Atomic<UInt>(0)
+  /// Until when brief regions are the caller's alone.
+  private let aloneUntil = Atomic<UInt64>(0)
+  /// The running mean of what regions take; the caller's, under its lock.
+  private var usualTime: UInt64 = 0
   private var body: UnsafePointer<(Int) -> Void>?
   private let callers = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
@@ -145,6 +149,12 @@ private final class Crew: @unchecked Sendable {  // state is atomic, or written 
       pthread_setspecific(Self.current, outer)
       pthread_mutex_unlock(callers)
     }
+    let start = Self.now()
+    defer { usualTime = (usualTime * 7 + Self.now() - start) / 8 }
+    if usualTime < Self.brief, start < aloneUntil.load(ordering: .relaxed) {
+      for chunk in 0..<chunks { body(chunk) }
+      return
+    }
     withoutActuallyEscaping(body) { body in
       withUnsafePointer(to: body) { pointer in
         self.body = pointer
@@ -214,7 +224,7 @@ private final class Crew: @unchecked Sendable {  // state is atomic, or written 
 
   /// Fetches a little of what is expected; false when there is none left.
   private func fetchAhead() -> Bool {
-    let step: UInt = 1024, end = aheadEnd.load(ordering: .relaxed)
+    let step: UInt = 256, end = aheadEnd.load(ordering: .relaxed)
     guard ahead.load(ordering: .relaxed) < end else { return false }
     let first = ahead.add(step, ordering: .relaxed).oldValue
     guard first < end else { return false }
@@ -224,14 +234,20 @@ private final class Crew: @unchecked Sendable {  // state is atomic, or written 
 
   private var hasWork: Bool {
     (0..<threadCount).contains {
-      let share = shares[$0 * Self.shareStride].load(ordering: .sequentiallyConsistent)
-      return share >> 32 < share & 0xffff_ffff
+      Self.holdsChunk((shares + $0 * Self.shareStride).pointee.load(ordering: .sequentiallyConsistent))
     }
   }
 
+  // Times are in nanoseconds.
   /// A worker offers its processor to others between chunks, before the system would take it away within one, while the
-  /// caller waits for that chunk: a turn is a little shorter than the slices of time that systems give. In nanoseconds.
-  private static let turn: UInt64 = UInt64(getenv("TURN").flatMap { Int(String(cString: $0)) } ?? 2_000_000)
+  /// caller waits for that chunk: a turn is a little shorter than the slices of time that systems give.
+  private static let turn: UInt64 = 2_000_000
+  /// A worker that was away from its processor for longer than this shares it with another program.
+  private static let absence: UInt64 = 1_000_000
+  /// For how long after that the caller does brief regions alone: it would wait for a worker longer than they take.
+  private static let timeAlone: UInt64 = 100_000_000
+  /// What makes a region brief.
+  private static let brief: UInt64 = 200_000
 
   private static func now() -> UInt64 {
     var time = timespec()
@@ -242,25 +258,34 @@ private final class Crew: @unchecked Sendable {  // state is atomic, or written 
   private static func work(_ start: Start) {
     let crew = start.crew
     pthread_setspecific(current, Unmanaged.passUnretained(crew).toOpaque())
-    var idle = 0, turnBegan = now()
+    let own = crew.shares + start.index * shareStride
+    var turnBegan = now(), seen = turnBegan, rounds = 0
     while !crew.stopping.load(ordering: .relaxed) {
-      if now() - turnBegan > turn {
+      var time = now()
+      if time - turnBegan > turn {
         sched_yield()
-        turnBegan = now()
+        time = now()
+        turnBegan = time
       }
+      if time - seen > absence { crew.aloneUntil.store(time + timeAlone, ordering: .relaxed) }
+      seen = time
       if crew.runChunk(thread: start.index) {
-        idle = 0
-      } else if crew.fetchAhead() {
-        continue
-      } else if idle < 4000 {  // about 50 µs
-        mk_pause()
-        idle += 1
+        rounds = 0
+      } else if rounds < 16 {  // of about 3 µs
+        rounds += 1
+        for _ in 0..<64 where !holdsChunk(own.pointee.load(ordering: .relaxed)) {
+          if !crew.fetchAhead() { mk_pause() }
+        }
       } else {
         crew.park()
-        idle = 0
+        rounds = 0
+        turnBegan = now()
+        seen = turnBegan
       }
     }
   }
+
+  private static func holdsChunk(_ share: UInt64) -> Bool { share >> 32 < share & 0xffff_ffff }
 
   private func park() {
     parked.add(1, ordering: .sequentiallyConsistent)

@@ -61,17 +61,32 @@ extension CPUBackend {
   }
 
   public func products(_ x: Tensor, _ weights: [Tensor]) -> [Tensor] {
-    let tokens = x.shape.rows
-    let tiles = Tiles(
-      x, kernels: kernels, pool: pool, codes: weights.contains { $0.dataType.isQuantized },
-      values: weights.contains { !$0.dataType.isQuantized })
-    let outputs = weights.map { Tensor(shape: [tokens, $0.shape.rows], backend: self) }
-    let tasks = zip(weights, outputs).map { PanelTask(weight: $0, output: $1, kernels: kernels) }
-    let panels = tasks.reduce(0) { $0 + $1.panels }
+    let outputs = weights.map { Tensor(shape: [x.shape.rows, $0.shape.rows], backend: self) }
+    guard x.shape.rows > 0 else { return outputs }
+    let tasks = weights.indices.map { PanelTask(weight: weights[$0], output: outputs[$0], kernels: kernels) }
+    let isQuantized = { (weight: Tensor) in weight.dataType.isQuantized }
+    Tiles.with(
+      x, kernels: kernels, pool: pool, codes: weights.contains(where: isQuantized),
+      values: !weights.allSatisfy(isQuantized)
+    ) { tiles in
+      tasks.withUnsafeBufferPointer { run($0, tiles) }
+      // Weights lie in the order in which they are used (Slab): what follows in memory comes next. A prompt's many
+      // tokens leave nothing to wait for.
+      if tiles.count == 1, let weight = weights.last?.storage.bytes, let start = weight.baseAddress {
+        pool.expect(UnsafeRawBufferPointer(start: start + weight.count, count: 384 << 10))
+      }
+    }
+    return outputs
+  }
+
+  private func run(_ tasks: UnsafeBufferPointer<PanelTask>, _ tiles: Tiles) {
+    var panels = 0, workPerPanel = 1
+    for task in tasks {
+      panels += task.panels
+      workPerPanel = max(workPerPanel, task.panelBytes * tiles.count)
+    }
     // Enough chunks that a late thread costs little, each with enough work to be worth claiming.
-    let workPerPanel = tasks.map { $0.panelBytes }.max() ?? 1
-    let atLeast = max(1, (1 << 15) / max(1, workPerPanel * tiles.count))
-    let panelsPerChunk = max(atLeast, min(panels / (threadCount * 6), 64))
+    let panelsPerChunk = max(1, (1 << 15) / workPerPanel, min(panels / (threadCount * 6), (1 << 19) / workPerPanel))
     pool.run(chunks: (panels + panelsPerChunk - 1) / panelsPerChunk) { chunk in
       var first = chunk * panelsPerChunk, last = min(panels, first + panelsPerChunk)
       for task in tasks where first < last {
@@ -80,57 +95,64 @@ extension CPUBackend {
         last -= task.panels
       }
     }
-    // Weights lie in the order in which they are used (Slab): what follows in memory comes next. A prompt's many tokens
-    // leave nothing to wait for.
-    if tiles.count == 1, let weight = weights.last?.storage.bytes, let start = weight.baseAddress {
-      pool.expect(UnsafeRawBufferPointer(start: start + weight.count, count: 384 << 10))
-    }
-    return outputs
   }
 }
 
-/// Activations of an op, cut into tiles of up to 16 tokens and brought into the form that the products read.
+/// Activations of an op, cut into tiles of up to 16 tokens and brought into the form that the products read. Threads
+/// share it as plain pointers: counting references would be the larger part of a small product.
 private struct Tiles {
   let count: Int
   private let tokens: Int
   private let columns: Int
   private let lastWidth: Int
-  private let codes, cells, values: Storage?
+  private let codes: UnsafeMutablePointer<Int8>?
+  private let cells: UnsafeMutablePointer<mk_cell>?
+  private let values: UnsafeMutablePointer<Float>?
 
-  init(_ x: Tensor, kernels: mk_kernels, pool: ThreadPool, codes wantsCodes: Bool, values wantsValues: Bool) {
-    tokens = x.shape.rows
-    columns = x.shape.columns
-    count = (tokens + 15) / 16
-    let rest = tokens - (count - 1) * 16
-    lastWidth = rest <= 2 ? rest : (rest <= 4 ? 4 : (rest <= 8 ? 8 : 16))
-    let padded = (count - 1) * 16 + lastWidth
-    codes = wantsCodes ? Storage(byteCount: 2 * padded * columns) : nil
-    cells = wantsCodes ? Storage(byteCount: padded * columns / 32 * MemoryLayout<mk_cell>.size) : nil
-    values = wantsValues ? Storage(byteCount: padded * columns * 4) : nil
-    let source = x.pointer, tiles = self
-    let fill = { (index: Int) in
-      let tile = tiles[index], rows = source + index * 16 * tiles.columns, present = Int32(tiles.tokens(of: index))
-      if wantsCodes {
-        kernels.quantize_tile(
-          rows, tiles.columns, present, tile.width, UnsafeMutablePointer(mutating: tile.codes),
-          UnsafeMutablePointer(mutating: tile.cells))
+  /// Calls `body` with the tiles of `x`, which live until it returns.
+  static func with<Result>(
+    _ x: Tensor, kernels: mk_kernels, pool: ThreadPool, codes: Bool, values: Bool, _ body: (Tiles) -> Result
+  ) -> Result {
+    let tokens = x.shape.rows, columns = x.shape.columns, last = (tokens - 1) / 16 * 16, rest = tokens - last
+    let lastWidth = rest <= 2 ? rest : (rest <= 4 ? 4 : (rest <= 8 ? 8 : 16)), padded = last + lastWidth
+    let memory = [
+      codes ? 2 * padded * columns : 0, codes ? padded * columns / 32 * MemoryLayout<mk_cell>.size : 0,
+      values ? padded * columns * 4 : 0,
+    ].map { $0 > 0 ? Storage(byteCount: $0) : nil }
+    return withExtendedLifetime(memory) {
+      let tiles = Tiles(
+        count: last / 16 + 1, tokens: tokens, columns: columns, lastWidth: lastWidth,
+        codes: memory[0]?.bytes.baseAddress?.assumingMemoryBound(to: Int8.self),
+        cells: memory[1]?.bytes.baseAddress?.assumingMemoryBound(to: mk_cell.self),
+        values: memory[2]?.bytes.baseAddress?.assumingMemoryBound(to: Float.self))
+      let source = UnsafePointer(x.pointer)
+      if tiles.count == 1 {
+        tiles.fill(0, source, kernels)
+      } else {
+        pool.run(chunks: tiles.count) { tiles.fill($0, source, kernels) }
       }
-      if wantsValues {
-        kernels.transpose_tile(rows, tiles.columns, present, tile.width, UnsafeMutablePointer(mutating: tile.values))
-      }
+      return body(tiles)
     }
-    if count == 1 { fill(0) } else { pool.run(chunks: count, fill) }
+  }
+
+  private func fill(_ index: Int, _ source: UnsafePointer<Float>, _ kernels: mk_kernels) {
+    let rows = source + index * 16 * columns, present = Int32(tokens(of: index)), width = Int32(width(of: index))
+    if let codes, let cells {
+      let at = index * 16 * columns
+      kernels.quantize_tile(rows, columns, present, width, codes + 2 * at, cells + at / 32)
+    }
+    if let values { kernels.transpose_tile(rows, columns, present, width, values + index * 16 * columns) }
   }
 
   func tokens(of tile: Int) -> Int { min(16, tokens - tile * 16) }
 
+  private func width(of tile: Int) -> Int { tile == count - 1 ? lastWidth : 16 }
+
   subscript(tile: Int) -> mk_tile {
     let at = tile * 16 * columns
     return mk_tile(
-      codes: codes.map { ($0.bytes.baseAddress! + 2 * at).assumingMemoryBound(to: Int8.self) },
-      cells: cells.map { $0.bytes.baseAddress!.assumingMemoryBound(to: mk_cell.self) + at / 32 },
-      values: values.map { $0.bytes.baseAddress!.assumingMemoryBound(to: Float.self) + at },
-      width: Int32(tile == count - 1 ? lastWidth : 16))
+      codes: codes.map { $0 + 2 * at }, cells: cells.map { $0 + at / 32 }, values: values.map { $0 + at },
+      width: Int32(width(of: tile)))
   }
 }
 
