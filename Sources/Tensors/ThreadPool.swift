@@ -246,6 +246,8 @@ private final class Crew: @unchecked Sendable {  // state is atomic, or written 
   private static let absence: UInt64 = 1_000_000
   /// For how long after that the caller does brief regions alone: it would wait for a worker longer than they take.
   private static let timeAlone: UInt64 = 100_000_000
+  /// For how long a worker waits for work before it parks.
+  private static let patience: UInt64 = 50_000
   /// What makes a region brief.
   private static let brief: UInt64 = 200_000
 
@@ -259,7 +261,7 @@ private final class Crew: @unchecked Sendable {  // state is atomic, or written 
     let crew = start.crew
     pthread_setspecific(current, Unmanaged.passUnretained(crew).toOpaque())
     let own = crew.shares + start.index * shareStride
-    var turnBegan = now(), seen = turnBegan, rounds = 0
+    var turnBegan = now(), seen = turnBegan, worked = turnBegan
     while !crew.stopping.load(ordering: .relaxed) {
       var time = now()
       if time - turnBegan > turn {
@@ -270,17 +272,16 @@ private final class Crew: @unchecked Sendable {  // state is atomic, or written 
       if time - seen > absence { crew.aloneUntil.store(time + timeAlone, ordering: .relaxed) }
       seen = time
       if crew.runChunk(thread: start.index) {
-        rounds = 0
-      } else if rounds < 16 {  // of about 3 µs
-        rounds += 1
+        worked = time
+      } else if time - worked < patience {
         for _ in 0..<64 where !holdsChunk(own.pointee.load(ordering: .relaxed)) {
           if !crew.fetchAhead() { mk_pause() }
         }
       } else {
         crew.park()
-        rounds = 0
         turnBegan = now()
         seen = turnBegan
+        worked = turnBegan
       }
     }
   }
