@@ -2,9 +2,7 @@
 import ArgumentParser
 import Foundation
 import Generation
-import Layers
 import Malmoi
-import Models
 import Tensors
 
 struct BenchCommand: AsyncParsableCommand {
@@ -48,6 +46,8 @@ struct BenchCommand: AsyncParsableCommand {
     /// Decode against bandwidth ÷ bytes per token, prefill against arithmetic ÷ operations per token.
     var decodeShareOfBandwidth, prefillShareOfPeak: Double
     var peakKind: String
+    /// Of the time.
+    var attentionShareOfPrefill, attentionShareOfDecode: Double
   }
 
   func run() async throws {
@@ -56,15 +56,17 @@ struct BenchCommand: AsyncParsableCommand {
       throw Failure("--context-fill and the tokens after it exceed the context of \(decoder.configuration.contextLength)")
     }
     let size = try ModelSize(decoder)
-    var prefillRuns: [Double] = [], decodeRuns: [Double] = [], limitRuns: [MachineLimits] = [], memory = 0
+    let workload = BenchWorkload(
+      promptTokens: promptTokens, generateTokens: generateTokens, contextFill: contextFill, batch: batch,
+      chunk: load.chunk, cacheType: load.cacheType)
+    var runs: [BenchWorkload.Figures] = [], limitRuns: [MachineLimits] = [], memory = 0
     for run in 0...repetitions {
       Output.status("run \(run) of \(repetitions)")
-      let (prefill, decode) = measure(decoder)
+      let figures = workload.run(decoder)
       if run == 0 {  // which warms up; measuring the machine takes memory of its own
         memory = peakMemory()
       } else {
-        prefillRuns.append(prefill)
-        decodeRuns.append(decode)
+        runs.append(figures)
         // In turns: what a shared machine allows changes from second to second.
         limitRuns.append(MachineLimits.measure(threads: decoder.backend.threadCount))
       }
@@ -77,14 +79,16 @@ struct BenchCommand: AsyncParsableCommand {
     let held = (contextFill + generateTokens / 2) * cacheBytes
     let bytesPerStep = Double(size.readBytes + held * batch)
     let peak = size.isQuantized ? limits.int8Operations : limits.floatOperations
-    let prefill = median(prefillRuns), decode = median(decodeRuns)
+    let prefill = median(runs.map(\.prefill)), decode = median(runs.map(\.decode))
     let report = Report(
       model: language.name, instructionSet: InstructionSet.preferred.rawValue, threads: decoder.backend.threadCount,
       promptTokens: promptTokens, generateTokens: generateTokens, contextFill: contextFill, batch: batch,
-      repetitions: repetitions, prefill: prefill, decode: decode, prefillRuns: prefillRuns, decodeRuns: decodeRuns,
+      repetitions: repetitions, prefill: prefill, decode: decode, prefillRuns: runs.map(\.prefill), decodeRuns: runs.map(\.decode),
       start: skipStart ? nil : try measureStart(), peakMemoryBytes: memory, weightBytes: size.readBytes,
       limits: limits, decodeShareOfBandwidth: decode / Double(batch) * bytesPerStep / limits.readBandwidth,
-      prefillShareOfPeak: prefill * size.operationsPerToken / peak, peakKind: size.isQuantized ? "int8" : "f32")
+      prefillShareOfPeak: prefill * size.operationsPerToken / peak, peakKind: size.isQuantized ? "int8" : "f32",
+      attentionShareOfPrefill: median(runs.map(\.prefillAttention)),
+      attentionShareOfDecode: median(runs.map(\.decodeAttention)))
     if json { return try Output.json(report) }
     print(report)
   }
@@ -92,40 +96,15 @@ struct BenchCommand: AsyncParsableCommand {
   private func print(_ report: Report) {
     let percent = { (share: Double) in "\(Output.fixed(share * 100, 0)) %" }
     Output.line("prefill  \(Output.fixed(report.prefill)) tokens/s   \(percent(report.prefillShareOfPeak)) of the "
-      + "\(report.peakKind) peak")
+      + "\(report.peakKind) peak, attention \(percent(report.attentionShareOfPrefill)) of the time")
     Output.line("decode   \(Output.fixed(report.decode)) tokens/s   \(percent(report.decodeShareOfBandwidth)) of the "
-      + "memory bandwidth")
+      + "memory bandwidth, attention \(percent(report.attentionShareOfDecode)) of the time")
     if let start = report.start { Output.line("start    \(Output.fixed(start * 1000, 0)) ms to the first token") }
     Output.line("memory   \(Output.bytes(report.peakMemoryBytes)) at most, weights \(Output.bytes(report.weightBytes))")
     Output.line("machine  \(report.threads) threads, \(report.instructionSet): "
       + "\(Output.fixed(report.limits.readBandwidth / 1e9)) GB/s, "
       + "\(Output.fixed(report.limits.int8Operations / 1e9, 0)) int8 Gop/s, "
       + "\(Output.fixed(report.limits.floatOperations / 1e9, 0)) f32 GFLOP/s")
-  }
-
-  /// Tokens per second of one prefill and one decode of all sequences.
-  private func measure(_ decoder: Decoder) -> (prefill: Double, decode: Double) {
-    let layout = decoder.configuration.pageLayout(load.cacheType), vocabulary = decoder.configuration.vocabulary
-    func tokens(_ count: Int) -> [Int32] { (0..<count).map { Int32(($0 * 7919 + 13) % vocabulary) } }
-    func read(_ count: Int, into cache: KeyValueCache) {
-      for first in stride(from: 0, to: count, by: load.chunk) {
-        let part = min(load.chunk, count - first)
-        let states = decoder(tokens(part), PagedContext([(cache, part)]))
-        if first + part == count { _ = decoder.logits(states.rows(at: [Int32(part - 1)])) }
-      }
-    }
-    let caches = (0..<batch).map { _ in KeyValueCache(layout) }
-    for cache in caches where contextFill > 0 { read(contextFill, into: cache) }
-    var start = ContinuousClock.now
-    for cache in caches { read(promptTokens, into: cache) }
-    let prefill = Double(promptTokens * batch) / ((ContinuousClock.now - start) / .seconds(1))
-    for cache in caches { cache.truncate(to: contextFill) }
-    start = .now
-    for step in 0..<generateTokens {
-      let next = caches.indices.map { Int32(($0 * 31 + step * 17 + 1) % vocabulary) }
-      _ = decoder.logits(decoder(next, PagedContext(caches.map { ($0, 1) })))
-    }
-    return (prefill, Double(generateTokens * batch) / ((ContinuousClock.now - start) / .seconds(1)))
   }
 
   /// The median time of a new process from its start to the first byte of its answer.
@@ -166,27 +145,4 @@ private func peakMemory() -> Int {
   getrusage(RUSAGE_SELF, &usage)
   return usage.ru_maxrss
   #endif
-}
-
-/// What a model reads and computes for a token.
-private final class ModelSize: ModuleVisitor {
-  /// Bytes of all weights that a decode step reads.
-  private(set) var readBytes = 0
-  /// Multiplications and additions with weights for a prompt's token.
-  private(set) var operationsPerToken = 0.0
-  private(set) var isQuantized = false
-
-  init(_ decoder: Decoder) throws {
-    var decoder = decoder
-    try decoder.visit(self, at: ModulePath())
-  }
-
-  func visit(_ parameter: inout Tensor, role: ParameterRole, at path: ModulePath) {
-    guard role != .lookup else { return }
-    readBytes += parameter.dataType.bytes(forElements: parameter.shape.count) ?? 0
-    // Only the last token of a prompt reaches the head.
-    guard role == .matrix, path.parts.first == "layers" else { return }
-    operationsPerToken += 2 * Double(parameter.shape.count)
-    isQuantized = isQuantized || parameter.dataType.isQuantized
-  }
 }
