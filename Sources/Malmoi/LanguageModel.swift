@@ -16,12 +16,12 @@ public final class LanguageModel: Sendable {
     public var threads: Int?
     /// The most tokens of prompt and answer together; nil for what the model was trained for.
     public var contextLength: Int?
-    public var cacheType = CacheType.f16
+    public var cacheType = CacheType.i16
     /// The most tokens of one forward pass.
     public var batchTokens = 512
 
     public init(
-      threads: Int? = nil, contextLength: Int? = nil, cacheType: CacheType = .f16, batchTokens: Int = 512
+      threads: Int? = nil, contextLength: Int? = nil, cacheType: CacheType = .i16, batchTokens: Int = 512
     ) {
       self.threads = threads
       self.contextLength = contextLength

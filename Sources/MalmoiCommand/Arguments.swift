@@ -36,7 +36,7 @@ struct LoadOptions: ParsableArguments {
   var contextLength: Int?
 
   @Option(help: "How keys and values are cached: f16 or q8_0.")
-  var cacheType = CacheType.f16
+  var cacheType = CacheType.i16
 
   @Option(help: "Tokens of a prompt that are read at once.")
   var chunk = 512

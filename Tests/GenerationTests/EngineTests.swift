@@ -90,7 +90,7 @@ extension Engine {
       maximumTokens: tokens)
   }
 
-  private func engine(batch: Int = 512, sequences: Int = 64, cache: CacheType = .f16) -> Engine {
+  private func engine(batch: Int = 512, sequences: Int = 64, cache: CacheType = .i16) -> Engine {
     var options = Engine.Options()
     options.batchTokens = batch
     options.sequences = sequences
@@ -99,7 +99,7 @@ extension Engine {
   }
 
   /// What a loop without an engine generates.
-  private func plainly(_ request: EngineRequest, cache type: CacheType = .f16) -> [Int32] {
+  private func plainly(_ request: EngineRequest, cache type: CacheType = .i16) -> [Int32] {
     var sampler = Sampler(request.sampling), tokens = request.prompt, new = request.prompt
     let cache = KeyValueCache(decoder.configuration.pageLayout(type))
     while tokens.count < request.prompt.count + (request.maximumTokens ?? 0) {
@@ -111,7 +111,7 @@ extension Engine {
     return Array(tokens.dropFirst(request.prompt.count))
   }
 
-  @Test(arguments: [CacheType.f16, .q8_0])
+  @Test(arguments: [CacheType.i16, .q8_0])
   func `gives the tokens of a plain loop, in any company`(cache: CacheType) async throws {
     let requests = (0..<8).map { request(UInt64($0), prompt: [1, 2, 63, 64, 65, 100, 7, 150][$0], tokens: 10 + $0) }
     let expected = requests.map { plainly($0, cache: cache) }

@@ -8,7 +8,7 @@ import Testing
 struct AttentionCase: Sendable, CustomTestStringConvertible {
   var heads, keyValueHeads, width: Int
   var window: Int?
-  var type = CacheType.f16
+  var type = CacheType.i16
   var testDescription: String { "\(heads)/\(keyValueHeads) × \(width), window \(window ?? 0), \(type)" }
 
   var layout: PageLayout { PageLayout(layers: 2, heads: keyValueHeads, headWidth: width, type: type) }
@@ -118,7 +118,7 @@ final class AttentionSequence {
     }
   }
 
-  @Test(arguments: [CacheType.f16, .q8_0])
+  @Test(arguments: [CacheType.i16, .q8_0])
   func `of one token over a long context is spread over pages`(type: CacheType) {
     let form = AttentionCase(heads: 2, keyValueHeads: 1, width: 32, type: type)
     // One thread takes the two queries as one tile; many threads split its pages.
