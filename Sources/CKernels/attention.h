@@ -54,9 +54,19 @@ INLINE uint32_t two_codes(const int16_t *p) {
   return two;
 }
 
+// Codes that will be read next are asked for while codes at the same place are read; those of 8 bits lie twice as near.
+typedef struct {
+  const char *keys, *values;  // NULL for none
+  int nearer;
+} next_codes;
+
+INLINE void fetch_codes(const char *next, size_t code, const int vectors, size_t step, int nearer) {
+  if (next) for (size_t v = 0; v < (size_t)vectors; v++) __builtin_prefetch(next + ((code + v * step) * 2 >> nearer));
+}
+
 // Scores before the row's own scale.
 INLINE void page_scores(const int count, const mk_page *page, size_t head_width, mk_row *const rows[],
-                        vfloat scores[][KEY_VECTORS]) {
+                        next_codes next, vfloat scores[][KEY_VECTORS]) {
   for (size_t first = 0; first < KEY_VECTORS; first += PAIR_VECTORS) {
     const int16_t *keys = (const int16_t *)page->keys + first * head_width * 16;
     vint sums[ROWS][PAIR_VECTORS];
@@ -64,6 +74,7 @@ INLINE void page_scores(const int count, const mk_page *page, size_t head_width,
     for (size_t d = 0; d < head_width; d += 2) {
       vword k[PAIR_VECTORS];
       for (size_t v = 0; v < PAIR_VECTORS; v++) k[v] = load_words(keys + (v * head_width + d) * 16);
+      fetch_codes(next.keys, (first * head_width + d) * 16, PAIR_VECTORS, head_width * 16, next.nearer);
       for (int r = 0; r < count; r++) {
         const uint32_t two = two_codes(rows[r]->query + d);
         for (int v = 0; v < PAIR_VECTORS; v++) sums[r][v] = dot_pairs(sums[r][v], k[v], two);
@@ -83,14 +94,15 @@ INLINE vfloat where_seen(vfloat x, int v, int first, int last, float otherwise) 
 
 // `vectors` × 16 columns of the weighted values, from `column`.
 INLINE void page_values(const int count, const int vectors, const mk_page *page, size_t head_width, size_t column,
-                        const int16_t codes[][PAGE], int first, int last, mk_row *const rows[], vfloat before,
-                        vfloat scale) {
+                        const int16_t codes[][PAGE], int first, int last, mk_row *const rows[], next_codes next,
+                        vfloat before, vfloat scale) {
   vint sums[ROWS * PAIR_VECTORS];
   for (int i = 0; i < count * vectors; i++) sums[i] = (vint)(0);
   for (int k = first & ~1; k < last; k += 2) {
-    const int16_t *values = (const int16_t *)page->values + (size_t)k * head_width + column * 2;
+    const size_t at = (size_t)k * head_width + column * 2;
     vword x[PAIR_VECTORS];
-    for (int v = 0; v < vectors; v++) x[v] = load_words(values + v * 32);
+    for (int v = 0; v < vectors; v++) x[v] = load_words((const int16_t *)page->values + at + v * 32);
+    fetch_codes(next.values, at, vectors, 32, next.nearer);
     for (int r = 0; r < count; r++) {
       const uint32_t two = two_codes(codes[r] + k);
       for (int v = 0; v < vectors; v++) sums[r * vectors + v] = dot_pairs(sums[r * vectors + v], x[v], two);
@@ -108,10 +120,10 @@ INLINE void page_values(const int count, const int vectors, const mk_page *page,
 
 // `whole` where every row sees the whole page.
 INLINE void attend_rows(const int count, const bool whole, const mk_page *page, size_t head_width, int start,
-                        mk_row *const rows[]) {
+                        mk_row *const rows[], next_codes next) {
   vfloat scores[ROWS][KEY_VECTORS], tops[ROWS], sums[ROWS], weights[ROWS], peaks[ROWS];
   int first[ROWS], last[ROWS], from = whole ? 0 : PAGE, to = whole ? PAGE : 0;
-  page_scores(count, page, head_width, rows, scores);
+  page_scores(count, page, head_width, rows, next, scores);
   for (int r = 0; r < count; r++) {
     vfloat seen[KEY_VECTORS];
     for (int v = 0; v < KEY_VECTORS; v++) seen[v] = scores[r][v];
@@ -162,17 +174,17 @@ INLINE void attend_rows(const int count, const bool whole, const mk_page *page, 
   const int16_t(*const weights_of)[PAGE] = (const int16_t(*)[PAGE])codes;
   size_t column = 0;
   for (; column + PAIR_VECTORS * 16 <= head_width; column += PAIR_VECTORS * 16) {
-    page_values(count, PAIR_VECTORS, page, head_width, column, weights_of, from, to, rows, before, scale);
+    page_values(count, PAIR_VECTORS, page, head_width, column, weights_of, from, to, rows, next, before, scale);
   }
   for (; column < head_width; column += 16) {
-    page_values(count, 1, page, head_width, column, weights_of, from, to, rows, before, scale);
+    page_values(count, 1, page, head_width, column, weights_of, from, to, rows, next, before, scale);
   }
 }
 
-static void NAME(attend_page)(const mk_page *page, int start, size_t head_width, mk_row *rows, int count,
-                              const void *next, size_t next_bytes) {
-  const size_t share = (next_bytes / 64 * ROWS / (size_t)count + 1) * 64;
-  size_t fetched = 0;
+static void NAME(attend_page)(const mk_page *page, const mk_page *following, int start, size_t head_width, mk_row *rows,
+                              int count) {
+  next_codes next = {NULL, NULL, 0};
+  if (following) next = (next_codes){following->keys, following->values, following->key_factors != NULL};
   for (int done = 0; done < count;) {
     mk_row *seeing[ROWS];
     int n = 0;
@@ -182,15 +194,13 @@ static void NAME(attend_page)(const mk_page *page, int start, size_t head_width,
       whole = whole && rows[done].begin <= start && rows[done].end >= start + PAGE;
       seeing[n++] = &rows[done];
     }
-    const size_t rest = next_bytes - fetched, now = rest < share ? rest : share;
-    mk_fetch((const char *)next + fetched, now);
-    fetched += now;
 #define ATTEND(n)                                                          \
   case n:                                                                  \
-    if (whole) attend_rows(n, true, page, head_width, start, seeing);      \
-    else attend_rows(n, false, page, head_width, start, seeing);           \
+    if (whole) attend_rows(n, true, page, head_width, start, seeing, next);  \
+    else attend_rows(n, false, page, head_width, start, seeing, next);      \
     break
     switch (n) { ATTEND(1); ATTEND(2); ATTEND(3); ATTEND(4); }
+    next = (next_codes){NULL, NULL, 0};  // once is enough
   }
 }
 

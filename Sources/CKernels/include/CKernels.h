@@ -98,10 +98,10 @@ typedef struct {
   void (*load_token)(const mk_page *page, int slot, size_t head_width, float *key, float *value);
   /// A page of 8-bit codes as the codes of the 16-bit page that attend_page reads.
   void (*expand_page)(const mk_page *page, size_t head_width, int16_t *keys, int16_t *values);
-  /// Adds a page of 16-bit codes, which begins at position `start`, to what rows have found. Meanwhile the bytes that
-  /// will be read next are brought near; their address need not be valid.
-  void (*attend_page)(const mk_page *page, int start, size_t head_width, mk_row *rows, int count, const void *next,
-                      size_t next_bytes);
+  /// Adds a page of 16-bit codes, which begins at position `start`, to what rows have found. Meanwhile the codes of the
+  /// following page, or NULL, are brought near.
+  void (*attend_page)(const mk_page *page, const mk_page *following, int start, size_t head_width, mk_row *rows,
+                      int count);
   /// Adds what the same queries have found in later pages.
   void (*merge_rows)(mk_row *rows, const mk_row *later, int count, size_t head_width);
   /// The result `[head_width]`: weighted values / sum.

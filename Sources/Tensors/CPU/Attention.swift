@@ -6,24 +6,25 @@ extension CPUBackend {
   public func attend(_ attention: PagedAttention, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor {
     let output = Tensor(shape: queries.shape, backend: self)
     let heads = queries.shape[1], group = heads / attention.layout.heads, rows = queries.shape[0] * heads
-    withUnsafeTemporaryAllocation(of: Int16.self, capacity: rows * attention.layout.headWidth) { codes in
-      withUnsafeTemporaryAllocation(of: Float.self, capacity: rows) { scales in
-        guard let codes = codes.baseAddress, let scales = scales.baseAddress else { return }
-        let encoded = EncodedQueries(codes: codes, scales: scales, heads: heads)
-        encode(attention, queries: queries, keys: keys, values: values, into: encoded)
-        let tokensPerTile = max(1, AttentionTile.rows / group)
-        var tiles: [AttentionTile] = []
-        for span in attention.spans {
-          for first in stride(from: span.rows.lowerBound, to: span.rows.upperBound, by: tokensPerTile) {
-            for head in 0..<attention.layout.heads {
-              tiles.append(AttentionTile(
-                attention: attention, span: span, rows: first..<min(first + tokensPerTile, span.rows.upperBound),
-                keyValueHead: head, kernels: kernels, queries: encoded, output: output.pointer))
-            }
-          }
+    let codes = Storage(byteCount: rows * attention.layout.headWidth * MemoryLayout<Int16>.size)
+    let scales = Storage(byteCount: rows * MemoryLayout<Float>.size)
+    let encoded = EncodedQueries(
+      codes: codes.bytes.baseAddress!.assumingMemoryBound(to: Int16.self),
+      scales: scales.bytes.baseAddress!.assumingMemoryBound(to: Float.self), heads: heads)
+    encode(attention, queries: queries, keys: keys, values: values, into: encoded)
+    let tokensPerTile = max(1, AttentionTile.rows / group)
+    var tiles: [AttentionTile] = []
+    for span in attention.spans {
+      for first in stride(from: span.rows.lowerBound, to: span.rows.upperBound, by: tokensPerTile) {
+        for head in 0..<attention.layout.heads {
+          tiles.append(AttentionTile(
+            attention: attention, span: span, rows: first..<min(first + tokensPerTile, span.rows.upperBound),
+            keyValueHead: head, kernels: kernels, queries: encoded, output: output.pointer))
         }
-        run(tiles, pages: tiles.reduce(0) { $0 + $1.pages.count }, headWidth: attention.layout.headWidth)
       }
+    }
+    withExtendedLifetime((codes, scales)) {
+      run(tiles, pages: tiles.reduce(0) { $0 + $1.pages.count }, headWidth: attention.layout.headWidth)
     }
     return output
   }
@@ -173,17 +174,16 @@ private struct AttentionTile {
     withUnsafeTemporaryAllocation(byteCount: 4 * codes, alignment: 64) { expanded in
       for page in pages.clamped(to: part * Self.pagesPerPart..<(part + 1) * Self.pagesPerPart) {
         var codesOfPage = layout.part(of: span.pages[page], layer: attention.layer, head: keyValueHead)
-        // Past the last page there is one that some other tile reads first.
+        // After the last page comes one with which some other tile begins.
         let next = span.pages[page + 1 < pages.upperBound ? page + 1 : pages.lowerBound]
-        let following = layout.part(of: next, layer: attention.layer, head: keyValueHead).keys
+        var following = layout.part(of: next, layer: attention.layer, head: keyValueHead)
         if layout.type == .q8_0, let start = expanded.baseAddress?.assumingMemoryBound(to: Int16.self) {
           kernels.expand_page(&codesOfPage, width, start, start + codes)
           codesOfPage.keys = UnsafeMutableRawPointer(start)
           codesOfPage.values = UnsafeMutableRawPointer(start + codes)
         }
         kernels.attend_page(
-          &codesOfPage, Int32(clamping: page * PageLayout.tokens), width, states, Int32(stateCount), following,
-          layout.bytesPerHead)
+          &codesOfPage, &following, Int32(clamping: page * PageLayout.tokens), width, states, Int32(stateCount))
       }
     }
   }
