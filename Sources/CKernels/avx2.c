@@ -8,6 +8,7 @@
 #define FLOAT_TOKENS 4  // tokens and sums that fit into registers in products with floats
 #define FLOAT_SUMS 4
 #define WORD_STEP 8  // bytes of activation codes for a word of weight codes
+#define PAIR_VECTORS 1  // times four rows: sums of products of pairs that fit into registers
 #define ISA_NAME "AVX2"
 
 typedef struct { __m256i low, high; } pair;
@@ -52,6 +53,11 @@ INLINE vint dot4(vint sum, vword codes, uint32_t four) {  // of peak_int8
   return (vint)join(_mm256_add_epi32(s.low, _mm256_madd_epi16(_mm256_maddubs_epi16(c.low, f), ones)),
                     _mm256_add_epi32(s.high, _mm256_madd_epi16(_mm256_maddubs_epi16(c.high, f), ones)));
 }
+INLINE vint dot_pairs(vint sum, vword codes, uint32_t two) {
+  const pair s = split((vword)sum), c = split(codes);
+  const __m256i t = _mm256_set1_epi32((int)two);
+  return (vint)join(multiply_pairs(s.low, c.low, t), multiply_pairs(s.high, c.high, t));
+}
 INLINE vfloat halves_to_floats(vhalf h) {
   __m128i parts[2];
   memcpy(parts, &h, 32);
@@ -73,6 +79,7 @@ INLINE vword look_up(vword codes) {
 
 #include "product.h"
 #include "rows.h"
+#include "pages.h"
 #include "attention.h"
 #include "table.h"
 #pragma clang attribute pop

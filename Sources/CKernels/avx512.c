@@ -9,6 +9,7 @@
 #define FLOAT_TOKENS 8  // tokens and sums that fit into registers in products with floats
 #define FLOAT_SUMS 16
 #define WORD_STEP 4  // bytes of activation codes for a word of weight codes
+#define PAIR_VECTORS 4  // times four rows: sums of products of pairs that fit into registers
 #define ISA_NAME "AVX-512"
 
 INLINE vint dot4(vint sum, vword codes, uint32_t four) {
@@ -32,6 +33,9 @@ INLINE void dot_codes(const vword words[], const int count, const int tokens, co
   }
   for (int t = 0; t < tokens; t++) dots[t] = (high[t] << 8) + low[t];
 }
+INLINE vint dot_pairs(vint sum, vword codes, uint32_t two) {
+  return (vint)_mm512_dpwssd_epi32((__m512i)sum, (__m512i)codes, _mm512_set1_epi32((int)two));
+}
 INLINE vfloat halves_to_floats(vhalf h) { return (vfloat)_mm512_cvtph_ps((__m256i)h); }
 INLINE vhalf floats_to_halves(vfloat v) {
   return (vhalf)_mm512_cvtps_ph((__m512)v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
@@ -43,6 +47,7 @@ INLINE vword look_up(vword codes) {
 
 #include "product.h"
 #include "rows.h"
+#include "pages.h"
 #include "attention.h"
 #include "table.h"
 #pragma clang attribute pop

@@ -6,6 +6,7 @@
 #define FLOAT_TOKENS 8  // tokens and sums that fit into registers in products with floats
 #define FLOAT_SUMS 16
 #define WORD_STEP 8  // bytes of activation codes for a word of weight codes
+#define PAIR_VECTORS 4  // times four rows: sums of products of pairs that fit into registers
 #define ISA_NAME "portable"
 
 INLINE vint dot4(vint sum, vword codes, uint32_t four) {
@@ -30,6 +31,10 @@ INLINE void dot_codes(const vword words[], const int count, const int tokens, co
     }
   }
 }
+INLINE vint dot_pairs(vint sum, vword codes, uint32_t two) {
+  const vint low = (vint)(codes << 16) >> 16, high = (vint)codes >> 16;
+  return sum + low * (int16_t)two + high * (int16_t)(two >> 16);
+}
 INLINE vfloat halves_to_floats(vhalf h) {
   vfloat v;
   for (int i = 0; i < 16; i++) v[i] = mk_half_to_float(h[i]);
@@ -50,5 +55,6 @@ INLINE vword look_up(vword codes) {
 
 #include "product.h"
 #include "rows.h"
+#include "pages.h"
 #include "attention.h"
 #include "table.h"

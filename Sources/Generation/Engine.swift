@@ -75,7 +75,7 @@ public final class Engine: Sendable {
     public var batchTokens = 512
     /// The most sequences that run at once; others wait.
     public var sequences = 64
-    public var cacheType = CacheType.f16
+    public var cacheType = CacheType.i16
     /// Tokens that a sequence may have; nil for what the model was trained for.
     public var contextLength: Int?
     /// How tokens are guessed ahead, which makes text that repeats faster and changes no token.

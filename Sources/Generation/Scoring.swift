@@ -23,7 +23,7 @@ extension Decoder {
   ///   - range: the positions whose predictions are wanted; position i predicts token i + 1.
   ///   - body: gets the position, the scores `[vocabulary]` and the logarithm of the sum of their exponentials.
   package func predictions(
-    of tokens: [Int32], at range: Range<Int>, batchTokens: Int = 512, cacheType: CacheType = .f16,
+    of tokens: [Int32], at range: Range<Int>, batchTokens: Int = 512, cacheType: CacheType = .i16,
     _ body: (Int, UnsafeMutableBufferPointer<Float>, Float) throws -> Void
   ) rethrows {
     let cache = KeyValueCache(configuration.pageLayout(cacheType))

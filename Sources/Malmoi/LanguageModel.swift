@@ -16,7 +16,7 @@ public final class LanguageModel: Sendable {
     public var threads: Int?
     /// The most tokens of prompt and answer together; nil for what the model was trained for.
     public var contextLength: Int?
-    public var cacheType = CacheType.f16
+    public var cacheType = CacheType.i16
     /// The most tokens of one forward pass.
     public var batchTokens = 512
     /// How tokens are guessed ahead, which changes the speed and no token.
@@ -25,7 +25,7 @@ public final class LanguageModel: Sendable {
     public var draftModel: String?
 
     public init(
-      threads: Int? = nil, contextLength: Int? = nil, cacheType: CacheType = .f16, batchTokens: Int = 512,
+      threads: Int? = nil, contextLength: Int? = nil, cacheType: CacheType = .i16, batchTokens: Int = 512,
       speculation: Speculation = .lookup, draftModel: String? = nil
     ) {
       self.threads = threads

@@ -35,8 +35,8 @@ struct LoadOptions: ParsableArguments {
   @Option(name: .customLong("context"), help: "The most tokens of prompt and answer (default: the model's).")
   var contextLength: Int?
 
-  @Option(help: "How keys and values are cached: f16 or q8_0.")
-  var cacheType = CacheType.f16
+  @Option(help: "How keys and values are cached: i16 or q8_0.")
+  var cacheType = CacheType.i16
 
   @Option(help: "Tokens of a prompt that are read at once.")
   var chunk = 512

@@ -1,14 +1,16 @@
 // The key-value cache as the attention kernel sees it: pages of 64 tokens that sequences refer to by number.
+import CKernels
 
 /// How numbers of a key-value cache are stored.
 public enum CacheType: String, Sendable, CaseIterable, Codable {
-  case f16
-  /// 8-bit codes with an f16 scale per 32 numbers.
+  /// 16-bit codes with an f32 scale per key or value.
+  case i16
+  /// 8-bit codes with a factor per 32 numbers and an f32 scale per key or value.
   case q8_0
 }
 
-/// The size and inner layout of a cache page: for each layer and each key-value head, the keys of 64 tokens with 16
-/// tokens side by side, then their values token after token.
+/// The size and inner layout of a cache page: for each layer and each key-value head, the codes of the keys of 64 tokens,
+/// those of their values, then their scales and factors (`CKernels/pages.h` has the order of codes).
 public struct PageLayout: Sendable, Equatable {
   /// Tokens in a page. Attention sums page by page, so this is part of what a result's bits depend on.
   public static let tokens = 64
@@ -26,11 +28,11 @@ public struct PageLayout: Sendable, Equatable {
     self.type = type
   }
 
-  private var codeBytes: Int { Self.tokens * headWidth * (type == .f16 ? 2 : 1) }
-  /// Scales of a key or a value in `q8_0`.
-  var scales: Int { (headWidth + 31) / 32 }
-  private var scaleBytes: Int { type == .f16 ? 0 : Self.tokens * scales * 2 }
-  private var bytesPerHead: Int { 2 * (codeBytes + scaleBytes) }
+  private var codeBytes: Int { Self.tokens * headWidth * (type == .i16 ? 2 : 1) }
+  private var scaleBytes: Int { Self.tokens * MemoryLayout<Float>.size }
+  private var factorBytes: Int { type == .i16 ? 0 : Self.tokens * ((headWidth + 31) / 32) * 2 }
+  /// Bytes of one head's part of a page.
+  var bytesPerHead: Int { 2 * (codeBytes + scaleBytes + factorBytes) }
 
   /// Bytes of one page.
   public var bytesPerPage: Int { layers * heads * bytesPerHead }
@@ -39,18 +41,16 @@ public struct PageLayout: Sendable, Equatable {
   public func bytes(forTokens tokens: Int) -> Int { (tokens + Self.tokens - 1) / Self.tokens * bytesPerPage }
 
   /// Where one head's keys, values and their scales are.
-  func parts(of page: Storage, layer: Int, head: Int) -> PageParts {
-    let base = page.bytes.baseAddress! + (layer * heads + head) * bytesPerHead
-    return PageParts(
-      keys: base, values: base + codeBytes,
-      keyScales: (base + 2 * codeBytes).assumingMemoryBound(to: UInt16.self),
-      valueScales: (base + 2 * codeBytes + scaleBytes).assumingMemoryBound(to: UInt16.self))
+  func part(of page: Storage, layer: Int, head: Int) -> mk_page {
+    let keys = page.bytes.baseAddress! + (layer * heads + head) * bytesPerHead, scales = keys + 2 * codeBytes
+    let factors = type == .i16 ? nil : scales + 2 * scaleBytes
+    return mk_page(
+      keys: keys, values: keys + codeBytes,
+      key_scales: scales.assumingMemoryBound(to: Float.self),
+      value_scales: (scales + scaleBytes).assumingMemoryBound(to: Float.self),
+      key_factors: factors?.assumingMemoryBound(to: UInt16.self),
+      value_factors: factors.map { ($0 + factorBytes).assumingMemoryBound(to: UInt16.self) })
   }
-}
-
-struct PageParts {
-  var keys, values: UnsafeMutableRawPointer
-  var keyScales, valueScales: UnsafeMutablePointer<UInt16>
 }
 
 extension Storage {

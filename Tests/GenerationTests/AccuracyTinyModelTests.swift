@@ -10,7 +10,7 @@ import Testing
   let tokens = ReferenceModel.tokens
 
   private func cache(_ decoder: Decoder) -> KeyValueCache {
-    KeyValueCache(decoder.configuration.pageLayout(.f16))
+    KeyValueCache(decoder.configuration.pageLayout(.i16))
   }
 
   /// Logits of all tokens, read in parts of the given sizes, `[tokens, vocabulary]`.

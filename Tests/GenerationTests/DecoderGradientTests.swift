@@ -14,7 +14,7 @@ import Testing
 
   /// Σ scores × fixed factors.
   private func score(_ decoder: Decoder, _ factors: Tensor) -> Double {
-    let context = PagedContext([(KeyValueCache(decoder.configuration.pageLayout(.f16)), tokens.count)])
+    let context = PagedContext([(KeyValueCache(decoder.configuration.pageLayout(.i16)), tokens.count)])
     let logits = decoder.logits(decoder(tokens, context)).values
     return zip(logits, factors.values).reduce(0) { $0 + Double($1.0) * Double($1.1) }
   }
@@ -28,7 +28,7 @@ import Testing
       random.floats(tokens.count * 300), shape: [tokens.count, 300], backend: decoder.backend)
     let weight = decoder.layers[0].attentionNorm.weight, leaf = weight.requiringGradient()
     decoder.layers[0].attentionNorm.weight = leaf
-    let context = PagedContext([(KeyValueCache(decoder.configuration.pageLayout(.f16)), tokens.count)])
+    let context = PagedContext([(KeyValueCache(decoder.configuration.pageLayout(.i16)), tokens.count)])
     let logits = decoder.logits(decoder(tokens, context))
     let gradient = try #require(logits.gradients(upstream: factors)[leaf]).values
     // One direction stands for all elements: along the gradient itself, and far enough, the difference is large beside

@@ -14,7 +14,7 @@ struct DecoderForm: Sendable, CustomTestStringConvertible {
   var testDescription: String { "\(cacheType), head width \(headWidth)\(isHeadTied ? ", tied" : "")" }
 
   static let all = [
-    DecoderForm(cacheType: .f16, isHeadTied: true, headWidth: 32),
+    DecoderForm(cacheType: .i16, isHeadTied: true, headWidth: 32),
     DecoderForm(cacheType: .q8_0, isHeadTied: false, headWidth: 48),
   ]
 

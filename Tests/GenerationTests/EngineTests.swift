@@ -27,7 +27,7 @@ import Testing
       maximumTokens: tokens)
   }
 
-  private func engine(batch: Int = 512, sequences: Int = 64, cache: CacheType = .f16) -> Engine {
+  private func engine(batch: Int = 512, sequences: Int = 64, cache: CacheType = .i16) -> Engine {
     var options = Engine.Options()
     options.batchTokens = batch
     options.sequences = sequences
@@ -35,7 +35,7 @@ import Testing
     return Engine(decoder, options: options)
   }
 
-  @Test(arguments: [CacheType.f16, .q8_0])
+  @Test(arguments: [CacheType.i16, .q8_0])
   func `gives the tokens of a plain loop, in any company`(cache: CacheType) async throws {
     let requests = (0..<8).map { request(UInt64($0), prompt: [1, 2, 63, 64, 65, 100, 7, 150][$0], tokens: 10 + $0) }
     let expected = requests.map { decoder.plainly($0, cache: cache) }

@@ -52,7 +52,7 @@ private final class Oracle: Drafter {
   }
 
   private func engine(
-    _ speculation: Speculation, batch: Int = 512, sequences: Int = 64, cache: CacheType = .f16
+    _ speculation: Speculation, batch: Int = 512, sequences: Int = 64, cache: CacheType = .i16
   ) -> Engine {
     var options = Engine.Options()
     options.batchTokens = batch
@@ -89,7 +89,7 @@ private final class Oracle: Drafter {
       frequencyPenalty: 0.1, penaltyWindow: 20, logitBias: [3: 2, 4: -.infinity], seed: 6),
   ]
 
-  @Test(arguments: samplings, [CacheType.f16, .q8_0])
+  @Test(arguments: samplings, [CacheType.i16, .q8_0])
   func `changes no token, however they are chosen and in any company`(
     sampling: SamplingOptions, cache: CacheType
   ) async throws {

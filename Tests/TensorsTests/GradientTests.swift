@@ -156,10 +156,10 @@ import Testing
     let keyShape: Shape = [tokens, form.keyValueHeads, form.width]
     let keys = random.floats(keyShape.count, spread: 2), values = random.floats(keyShape.count, spread: 2)
     let queries = random.floats(tokens * queryRow, spread: 2)
-    let cached = caches.map { $0.map { form.stored($0, on: backend) } }
+    let cached = caches.map { form.stored($0[0], $0[1], on: backend) }
     GradientCase(
       inputs: [(queries, [tokens, form.heads, form.width]), (keys, keyShape), (values, keyShape)],
-      seen: [queries.map(Double.init), form.stored(keys, on: backend), form.stored(values, on: backend)],
+      seen: [queries.map(Double.init)] + form.stored(keys, values, on: backend),
       op: { input in
         let pages = [[Storage.page(form.layout)], [.page(form.layout), .page(form.layout)]]
         let earlier: Shape = [before[1], form.keyValueHeads, form.width]

@@ -24,7 +24,7 @@ import Testing
     let weights = try [DataType.q8_0, .f16, .q4_0].map {
       try backend.prepare(Tensor.random([32, 32], type: $0, spread: 0.3, using: &random, backend: backend))
     }
-    let layout = PageLayout(layers: 1, heads: 2, headWidth: 16, type: .f16)
+    let layout = PageLayout(layers: 1, heads: 2, headWidth: 16, type: .i16)
     let pages = (0..<(tokens + 63) / 64).map { _ in Storage.page(layout) }
     let attention = PagedAttention(
       layout: layout, spans: [.init(rows: 0..<tokens, start: 0, pages: pages)], layer: 0, scale: 0.25, window: nil)

@@ -109,7 +109,7 @@ private final class WholeSequence: AttentionContext {
   private let pages: [Storage]
 
   init(tokens: Int, layers: Int, keyValueHeads: Int, headWidth: Int) {
-    let layout = PageLayout(layers: layers, heads: keyValueHeads, headWidth: headWidth, type: .f16)
+    let layout = PageLayout(layers: layers, heads: keyValueHeads, headWidth: headWidth, type: .i16)
     positions = (0..<Int32(tokens)).map(\.self)
     pages = stride(from: 0, to: tokens, by: PageLayout.tokens).map { _ in .page(layout) }
     self.layout = layout

@@ -46,11 +46,21 @@ typedef void (*mk_product)(const void *panels, size_t panel_count, size_t column
 
 typedef enum { MK_SILU, MK_GELU_TANH, MK_GELU } mk_activation;
 
-/// What attention over one page needs of one query row.
+/// Where the keys and values of 64 tokens under one head are: codes, a scale per key and value, and, where codes have 8
+/// bits, a whole factor per 32 of them (otherwise NULL). A number is scale × factor × code.
 typedef struct {
-  const float *query;  // [head_width]
-  float *state;        // [head_width + 2]: weighted values, then the running maximum and the running sum
-  int first, last;     // the keys of this page that the row sees: first ..< last
+  void *keys, *values;
+  float *key_scales, *value_scales;
+  uint16_t *key_factors, *value_factors;
+} mk_page;
+
+/// One query and what attention has found so far.
+typedef struct {
+  const int16_t *query;  // codes `[head_width]`
+  float scale;           // of the product of query and key codes
+  int32_t begin, end;    // the positions that the query sees
+  float maximum, sum;    // of the scores and of their exponentials; −∞ and 0 at first
+  float *weighted;       // values × exponentials `[head_width]`, zeros at first
 } mk_row;
 
 typedef struct {
@@ -79,19 +89,23 @@ typedef struct {
   void (*to_f16)(const float *x, size_t count, uint16_t *y);
   void (*from_f16)(const uint16_t *x, size_t count, float *y);
 
-  /// Attention of `count` ≤ 4 rows over one page of 64 keys. Keys are `[4][head_width][16]`, values
-  /// `[64][head_width]`, both f16. `head_width` is a multiple of 16. Rows that see nothing are left alone.
-  void (*attend_page)(const uint16_t *keys, const uint16_t *values, size_t head_width, float scale, const mk_row *rows,
+  // Attention. `head_width` is a multiple of 16.
+  /// A query as codes. Returns the scale of their products with keys' codes.
+  float (*encode_query)(const float *x, size_t head_width, float scale, int16_t *codes);
+  /// Puts one token's key and value into a page.
+  void (*store_token)(const mk_page *page, int slot, size_t head_width, const float *key, const float *value);
+  /// One token's key and value as attention computes with them.
+  void (*load_token)(const mk_page *page, int slot, size_t head_width, float *key, float *value);
+  /// A page of 8-bit codes as the codes of the 16-bit page that attend_page reads.
+  void (*expand_page)(const mk_page *page, size_t head_width, int16_t *keys, int16_t *values);
+  /// Adds a page of 16-bit codes, which begins at position `start`, to what rows have found. Meanwhile the codes of the
+  /// following page, or NULL, are brought near.
+  void (*attend_page)(const mk_page *page, const mk_page *following, int start, size_t head_width, mk_row *rows,
                       int count);
-  /// Merges the state of a later page into the state of the earlier ones, or, with `later` nil, divides by the sum.
-  void (*merge_states)(float *state, const float *later, size_t head_width);
-  /// One key or value `[head_width]` as 8-bit codes, `code_step` apart, with an f16 scale per 32, `scale_step` apart.
-  /// `head_width` is a multiple of 16.
-  void (*store_codes)(const float *x, size_t head_width, int8_t *codes, size_t code_step, uint16_t *scales,
-                      size_t scale_step);
-  /// A page of codes as the f16 page that attend_page reads. `head_width` is a multiple of 16.
-  void (*expand_page)(const int8_t *key_codes, const uint16_t *key_scales, const int8_t *value_codes,
-                      const uint16_t *value_scales, size_t head_width, uint16_t *keys, uint16_t *values);
+  /// Adds what the same queries have found in later pages.
+  void (*merge_rows)(mk_row *rows, const mk_row *later, int count, size_t head_width);
+  /// The result `[head_width]`: weighted values / sum.
+  void (*finish_row)(const mk_row *row, size_t head_width, float *output);
 
   // For measuring the machine's limits.
   /// Reads all bytes once; the result depends on each.

@@ -104,7 +104,7 @@ struct ShowCommand: AsyncParsableCommand {
       return Output.line(text)
     }
     let summary = CheckpointSummary(file), configuration = try ModelRegistry.configuration(file)
-    let half = configuration.pageLayout(.f16).bytes(forTokens: tokens)
+    let half = configuration.pageLayout(.i16).bytes(forTokens: tokens)
     let eight = configuration.headWidth % 32 == 0 ? configuration.pageLayout(.q8_0).bytes(forTokens: tokens) : nil
     let weights = file.tensors.reduce(0) { $0 + $1.byteRange.count }
     let description = Description(

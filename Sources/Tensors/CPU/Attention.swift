@@ -1,91 +1,83 @@
-// Attention over cache pages. What one query sees is summed page by page in order, in every mode; so its bits do not
-// depend on how queries are grouped or how pages are spread over threads.
+// Attention over cache pages. What one query sees is summed page by page in order, four pages and then the fours, in
+// every mode; so its bits do not depend on how queries are grouped or how pages are spread over threads.
 import CKernels
 
 extension CPUBackend {
   public func attend(_ attention: PagedAttention, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor {
-    write(attention, keys: keys, values: values)
     let output = Tensor(shape: queries.shape, backend: self)
-    let heads = queries.shape[1], group = heads / attention.layout.heads
-    let tokensPerTile = max(1, 32 / group)
+    let heads = queries.shape[1], group = heads / attention.layout.heads, rows = queries.shape[0] * heads
+    let codes = Storage(byteCount: rows * attention.layout.headWidth * MemoryLayout<Int16>.size)
+    let scales = Storage(byteCount: rows * MemoryLayout<Float>.size)
+    let encoded = EncodedQueries(
+      codes: codes.bytes.baseAddress!.assumingMemoryBound(to: Int16.self),
+      scales: scales.bytes.baseAddress!.assumingMemoryBound(to: Float.self), heads: heads)
+    encode(attention, queries: queries, keys: keys, values: values, into: encoded)
+    let tokensPerTile = max(1, AttentionTile.rows / group)
     var tiles: [AttentionTile] = []
     for span in attention.spans {
       for first in stride(from: span.rows.lowerBound, to: span.rows.upperBound, by: tokensPerTile) {
         for head in 0..<attention.layout.heads {
           tiles.append(AttentionTile(
             attention: attention, span: span, rows: first..<min(first + tokensPerTile, span.rows.upperBound),
-            keyValueHead: head, heads: heads, kernels: kernels, queries: queries.pointer, output: output.pointer))
+            keyValueHead: head, kernels: kernels, queries: encoded, output: output.pointer))
         }
       }
     }
-    let pages = tiles.reduce(0) { $0 + $1.pages.count }
-    if tiles.count >= threadCount * 4 || pages <= tiles.count * 4 {
-      let small = pages * attention.layout.headWidth < 1 << 10
-      if small { tiles.forEach { $0.run() } } else { pool.run(chunks: tiles.count) { tiles[$0].run() } }
-    } else {
-      attendSplit(tiles)
+    withExtendedLifetime((codes, scales)) {
+      run(tiles, pages: tiles.reduce(0) { $0 + $1.pages.count }, headWidth: attention.layout.headWidth)
     }
     return output
   }
 
-  /// Few queries with much to see: pages are spread over threads, their results merged in order.
-  private func attendSplit(_ tiles: [AttentionTile]) {
-    let pagesPerChunk = 4
-    var chunks: [(tile: Int, pages: Range<Int>)] = []
-    for (index, tile) in tiles.enumerated() {
-      for first in stride(from: tile.pages.lowerBound, to: tile.pages.upperBound, by: pagesPerChunk) {
-        chunks.append((index, first..<min(first + pagesPerChunk, tile.pages.upperBound)))
-      }
-    }
-    let partial = tiles.map { Storage(byteCount: $0.pages.count * $0.stateBytes) }
-    pool.run(chunks: chunks.count) { chunk in
-      let (index, pages) = chunks[chunk], tile = tiles[index]
-      for page in pages {
-        let at = (page - tile.pages.lowerBound) * tile.stateBytes
-        tile.attend(pages: page..<page + 1, into: tile.clearedStates(partial[index].bytes.baseAddress! + at))
-      }
-    }
-    pool.run(chunks: tiles.count) { index in
-      let tile = tiles[index]
-      tile.withStates { states in
-        for page in 0..<tile.pages.count {
-          tile.merge(partial[index].bytes.baseAddress! + page * tile.stateBytes, into: states)
-        }
-        tile.finish(states)
-      }
+  private func run(_ tiles: [AttentionTile], pages: Int, headWidth: Int) {
+    if tiles.count < threadCount * 4, pages > tiles.count * AttentionTile.pagesPerPart {
+      runSplit(tiles)
+    } else if pages * headWidth < 1 << 10 {
+      tiles.forEach { $0.run() }
+    } else {
+      pool.run(chunks: tiles.count) { tiles[$0].run() }
     }
   }
 
-  /// Puts new keys and values into their places in the cache.
-  private func write(_ attention: PagedAttention, keys: Tensor, values: Tensor) {
+  /// Few queries with much to see: parts of what they see are spread over threads, their results merged in order.
+  private func runSplit(_ tiles: [AttentionTile]) {
+    var chunks: [(tile: Int, part: Int)] = []
+    for (index, tile) in tiles.enumerated() { chunks += tile.parts.map { (index, $0) } }
+    let memory = tiles.map { Storage(byteCount: $0.parts.count * $0.stateBytes) }
+    func states(_ tile: Int, _ part: Int) -> UnsafeMutablePointer<mk_row> {
+      let index = part - tiles[tile].parts.lowerBound
+      return tiles[tile].states(in: memory[tile].bytes.baseAddress! + index * tiles[tile].stateBytes)
+    }
+    pool.run(chunks: chunks.count) { chunk in
+      let (tile, part) = chunks[chunk]
+      tiles[tile].attend(part: part, into: states(tile, part))
+    }
+    pool.run(chunks: tiles.count) { index in
+      let tile = tiles[index], whole = states(index, tile.parts.lowerBound)
+      for part in tile.parts.dropFirst() { tile.merge(states(index, part), into: whole) }
+      tile.finish(whole)
+    }
+  }
+
+  /// Puts new keys and values into their places in the cache, and queries into codes.
+  private func encode(
+    _ attention: PagedAttention, queries: Tensor, keys: Tensor, values: Tensor, into encoded: EncodedQueries
+  ) {
     let layout = attention.layout, width = layout.headWidth, kernels = kernels
-    let (keySource, valueSource) = (keys.pointer, values.pointer)
+    let (querySource, keySource, valueSource) = (queries.pointer, keys.pointer, values.pointer)
     for span in attention.spans {
-      overRows(span.rows.count, elementsPerRow: 4 * layout.heads * width) { rows in
-        withUnsafeTemporaryAllocation(of: UInt16.self, capacity: width) { halves in
-          for row in rows {
-            let position = span.start + row, slot = position % PageLayout.tokens
-            let page = span.pages[position / PageLayout.tokens]
-            for head in 0..<layout.heads {
-              let parts = layout.parts(of: page, layer: attention.layer, head: head)
-              let at = ((span.rows.lowerBound + row) * layout.heads + head) * width
-              let block = slot / 16 * width * 16 + slot % 16
-              switch layout.type {
-              case .f16:
-                kernels.to_f16(keySource + at, width, halves.baseAddress!)
-                let target = parts.keys.assumingMemoryBound(to: UInt16.self) + block
-                for i in 0..<width { target[i * 16] = halves[i] }
-                kernels.to_f16(
-                  valueSource + at, width, parts.values.assumingMemoryBound(to: UInt16.self) + slot * width)
-              case .q8_0:
-                kernels.store_codes(
-                  keySource + at, width, parts.keys.assumingMemoryBound(to: Int8.self) + block, 16,
-                  parts.keyScales + slot / 16 * layout.scales * 16 + slot % 16, 16)
-                kernels.store_codes(
-                  valueSource + at, width, parts.values.assumingMemoryBound(to: Int8.self) + slot * width, 1,
-                  parts.valueScales + slot * layout.scales, 1)
-              }
-            }
+      overRows(span.rows.count, elementsPerRow: (8 * layout.heads + 2 * encoded.heads) * width) { rows in
+        for row in rows {
+          let position = span.start + row, flat = span.rows.lowerBound + row
+          for head in 0..<layout.heads {
+            var page = layout.part(of: span.pages[position / PageLayout.tokens], layer: attention.layer, head: head)
+            let source = (flat * layout.heads + head) * width
+            let slot = Int32(position % PageLayout.tokens)
+            kernels.store_token(&page, slot, width, keySource + source, valueSource + source)
+          }
+          for query in flat * encoded.heads..<(flat + 1) * encoded.heads {
+            encoded.scales[query] = kernels.encode_query(
+              querySource + query * width, width, attention.scale, encoded.codes + query * width)
           }
         }
       }
@@ -93,27 +85,38 @@ extension CPUBackend {
   }
 }
 
+/// The queries `[T, heads, width]` as codes, with a scale for each.
+private struct EncodedQueries {
+  let codes: UnsafeMutablePointer<Int16>
+  let scales: UnsafeMutablePointer<Float>
+  let heads: Int
+}
+
 /// Neighbouring tokens of one sequence under one key-value head, with all query heads that share it.
 private struct AttentionTile {
+  /// Queries that read a page while it is near.
+  static let rows = 32
+  /// Pages whose results are summed before they join the others'.
+  static let pagesPerPart = 4
+
   let attention: PagedAttention
   let span: PagedAttention.Span
   let rows: Range<Int>
   let keyValueHead: Int
-  let heads: Int
   let kernels: mk_kernels
-  let queries: UnsafePointer<Float>
+  let queries: EncodedQueries
   let output: UnsafeMutablePointer<Float>
+  /// What the first to the last row see.
   let pages: Range<Int>
 
   init(
-    attention: PagedAttention, span: PagedAttention.Span, rows: Range<Int>, keyValueHead: Int, heads: Int,
-    kernels: mk_kernels, queries: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>
+    attention: PagedAttention, span: PagedAttention.Span, rows: Range<Int>, keyValueHead: Int, kernels: mk_kernels,
+    queries: EncodedQueries, output: UnsafeMutablePointer<Float>
   ) {
     self.attention = attention
     self.span = span
     self.rows = rows
     self.keyValueHead = keyValueHead
-    self.heads = heads
     self.kernels = kernels
     self.queries = queries
     self.output = output
@@ -122,87 +125,74 @@ private struct AttentionTile {
     pages = first / PageLayout.tokens..<last / PageLayout.tokens + 1
   }
 
-  private var width: Int { attention.layout.headWidth }
-  private var group: Int { heads / attention.layout.heads }
-  private var stateWidth: Int { width + 2 }
-  private var stateCount: Int { rows.count * group }
-  /// Bytes of the running states of all queries: weighted values, maximum, sum.
-  var stateBytes: Int { stateCount * stateWidth * 4 }
+  var parts: Range<Int> { pages.lowerBound / Self.pagesPerPart..<(pages.upperBound - 1) / Self.pagesPerPart + 1 }
 
-  func clearedStates(_ memory: UnsafeMutableRawPointer) -> UnsafeMutablePointer<Float> {
-    let states = memory.assumingMemoryBound(to: Float.self)
-    states.update(repeating: 0, count: stateCount * stateWidth)
-    for state in 0..<stateCount { states[state * stateWidth + width] = -.infinity }
-    return states
+  private var width: Int { attention.layout.headWidth }
+  private var group: Int { queries.heads / attention.layout.heads }
+  private var stateCount: Int { rows.count * group }
+  private var weightedBytes: Int { stateCount * width * MemoryLayout<Float>.size }
+  /// Bytes of what all queries have found: weighted values, then what is said of them.
+  var stateBytes: Int { (weightedBytes + stateCount * MemoryLayout<mk_row>.stride + 63) / 64 * 64 }
+
+  /// The place of query `index` of the tile in `[T, heads]`.
+  private func place(_ index: Int) -> Int {
+    (rows.lowerBound + index / group) * queries.heads + keyValueHead * group + index % group
   }
 
-  func withStates(_ body: (UnsafeMutablePointer<Float>) -> Void) {
-    withUnsafeTemporaryAllocation(byteCount: stateBytes, alignment: 64) { body(clearedStates($0.baseAddress!)) }
+  func states(in memory: UnsafeMutableRawPointer) -> UnsafeMutablePointer<mk_row> {
+    (memory + weightedBytes).assumingMemoryBound(to: mk_row.self)
+  }
+
+  private func clear(_ states: UnsafeMutablePointer<mk_row>) {
+    let weighted = (UnsafeMutableRawPointer(states) - weightedBytes).assumingMemoryBound(to: Float.self)
+    weighted.update(repeating: 0, count: stateCount * width)
+    for index in 0..<stateCount {
+      let visible = attention.visible(from: span.start + rows.lowerBound - span.rows.lowerBound + index / group)
+      states[index] = mk_row(
+        query: queries.codes + place(index) * width, scale: queries.scales[place(index)],
+        begin: Int32(clamping: visible.lowerBound), end: Int32(clamping: visible.upperBound),
+        maximum: -.infinity, sum: 0, weighted: weighted + index * width)
+    }
   }
 
   func run() {
-    withStates { states in
-      attend(pages: pages, into: states)
-      finish(states)
+    withUnsafeTemporaryAllocation(byteCount: 2 * stateBytes, alignment: 64) { memory in
+      guard let start = memory.baseAddress else { return }
+      let whole = states(in: start), more = states(in: start + stateBytes)
+      attend(part: parts.lowerBound, into: whole)
+      for part in parts.dropFirst() {
+        attend(part: part, into: more)
+        merge(more, into: whole)
+      }
+      finish(whole)
     }
   }
 
-  /// The place of query `index` of the tile in `[T, heads, width]`.
-  private func place(_ index: Int) -> Int {
-    ((rows.lowerBound + index / group) * heads + keyValueHead * group + index % group) * width
-  }
-
-  func attend(pages: Range<Int>, into states: UnsafeMutablePointer<Float>) {
-    let scratch = attention.layout.type == .f16 ? 0 : 2 * PageLayout.tokens * width
-    withUnsafeTemporaryAllocation(of: UInt16.self, capacity: max(1, scratch)) { expanded in
-      for page in pages {
-        let parts = attention.layout.parts(of: span.pages[page], layer: attention.layer, head: keyValueHead)
-        var keys = UnsafePointer(parts.keys.assumingMemoryBound(to: UInt16.self))
-        var values = UnsafePointer(parts.values.assumingMemoryBound(to: UInt16.self))
-        if attention.layout.type == .q8_0, let start = expanded.baseAddress {
-          kernels.expand_page(
-            parts.keys.assumingMemoryBound(to: Int8.self), parts.keyScales,
-            parts.values.assumingMemoryBound(to: Int8.self), parts.valueScales, width, start,
-            start + PageLayout.tokens * width)
-          keys = UnsafePointer(start)
-          values = UnsafePointer(start + PageLayout.tokens * width)
+  func attend(part: Int, into states: UnsafeMutablePointer<mk_row>) {
+    clear(states)
+    let layout = attention.layout, codes = layout.type == .i16 ? 0 : PageLayout.tokens * width
+    withUnsafeTemporaryAllocation(byteCount: 4 * codes, alignment: 64) { expanded in
+      for page in pages.clamped(to: part * Self.pagesPerPart..<(part + 1) * Self.pagesPerPart) {
+        var codesOfPage = layout.part(of: span.pages[page], layer: attention.layer, head: keyValueHead)
+        // After the last page comes one with which some other tile begins.
+        let next = span.pages[page + 1 < pages.upperBound ? page + 1 : pages.lowerBound]
+        var following = layout.part(of: next, layer: attention.layer, head: keyValueHead)
+        if layout.type == .q8_0, let start = expanded.baseAddress?.assumingMemoryBound(to: Int16.self) {
+          kernels.expand_page(&codesOfPage, width, start, start + codes)
+          codesOfPage.keys = UnsafeMutableRawPointer(start)
+          codesOfPage.values = UnsafeMutableRawPointer(start + codes)
         }
-        for first in stride(from: 0, to: stateCount, by: 4) {
-          attend(first..<min(first + 4, stateCount), page: page, keys: keys, values: values, states: states)
-        }
+        kernels.attend_page(
+          &codesOfPage, &following, Int32(clamping: page * PageLayout.tokens), width, states, Int32(stateCount))
       }
     }
   }
 
-  private func attend(
-    _ queriesOfTile: Range<Int>, page: Int, keys: UnsafePointer<UInt16>, values: UnsafePointer<UInt16>,
-    states: UnsafeMutablePointer<Float>
-  ) {
-    let start = page * PageLayout.tokens
-    withUnsafeTemporaryAllocation(of: mk_row.self, capacity: 4) { block in
-      for (slot, index) in queriesOfTile.enumerated() {
-        let position = span.start + rows.lowerBound - span.rows.lowerBound + index / group
-        let visible = attention.visible(from: position)
-        block[slot] = mk_row(
-          query: queries + place(index), state: states + index * stateWidth,
-          first: Int32(min(PageLayout.tokens, max(0, visible.lowerBound - start))),
-          last: Int32(min(PageLayout.tokens, max(0, visible.upperBound - start))))
-      }
-      kernels.attend_page(keys, values, width, attention.scale, block.baseAddress, Int32(queriesOfTile.count))
-    }
+  func merge(_ later: UnsafePointer<mk_row>, into states: UnsafeMutablePointer<mk_row>) {
+    kernels.merge_rows(states, later, Int32(stateCount), width)
   }
 
-  func merge(_ later: UnsafeRawPointer, into states: UnsafeMutablePointer<Float>) {
-    let later = later.assumingMemoryBound(to: Float.self)
-    for state in 0..<stateCount {
-      kernels.merge_states(states + state * stateWidth, later + state * stateWidth, width)
-    }
-  }
-
-  func finish(_ states: UnsafeMutablePointer<Float>) {
-    for state in 0..<stateCount {
-      kernels.merge_states(states + state * stateWidth, nil, width)
-      (output + place(state)).update(from: states + state * stateWidth, count: width)
-    }
+  func finish(_ states: UnsafePointer<mk_row>) {
+    for index in 0..<stateCount { kernels.finish_row(states + index, width, output + place(index) * width) }
   }
 }

@@ -29,25 +29,12 @@ extension CPUBackend {
     _ part: PagedAttention.Seen, page: Int, head: Int, _ attention: PagedAttention,
     keys: UnsafeMutablePointer<Float>, values: UnsafeMutablePointer<Float>
   ) {
-    let layout = attention.layout, width = layout.headWidth, first = page * PageLayout.tokens
-    let parts = layout.parts(of: part.span.pages[page], layer: attention.layer, head: head)
-    withUnsafeTemporaryAllocation(of: UInt16.self, capacity: 2 * PageLayout.tokens * width) { expanded in
-      var keyHalves = UnsafePointer(parts.keys.assumingMemoryBound(to: UInt16.self))
-      var valueHalves = UnsafePointer(parts.values.assumingMemoryBound(to: UInt16.self))
-      if layout.type == .q8_0, let start = expanded.baseAddress {
-        kernels.expand_page(
-          parts.keys.assumingMemoryBound(to: Int8.self), parts.keyScales,
-          parts.values.assumingMemoryBound(to: Int8.self), parts.valueScales, width, start,
-          start + PageLayout.tokens * width)
-        keyHalves = UnsafePointer(start)
-        valueHalves = UnsafePointer(start + PageLayout.tokens * width)
-      }
-      for position in part.positions.clamped(to: first..<first + PageLayout.tokens) {
-        let slot = position - first, key = keyHalves + slot / 16 * width * 16 + slot % 16
-        let place = ((part.offset + position - part.positions.lowerBound) * layout.heads + head) * width
-        for i in 0..<width { keys[place + i] = HalfPrecision.decode(key[i * 16]) }
-        kernels.from_f16(valueHalves + slot * width, width, values + place)
-      }
+    let layout = attention.layout, first = page * PageLayout.tokens
+    var codes = layout.part(of: part.span.pages[page], layer: attention.layer, head: head)
+    for position in part.positions.clamped(to: first..<first + PageLayout.tokens) {
+      let row = (part.offset + position - part.positions.lowerBound) * layout.heads + head
+      let place = row * layout.headWidth
+      kernels.load_token(&codes, Int32(position - first), layout.headWidth, keys + place, values + place)
     }
   }
 

@@ -57,9 +57,15 @@ def rotate(x, base, pairing):
     return torch.cat(parts, dim=-1) if pairing == "halves" else torch.stack(parts, dim=-1).flatten(-2)
 
 
+def coded(x, peak, norm):
+    """Vectors as whole numbers up to `peak`, their norm up to `norm`, times a scale."""
+    step = torch.maximum(x.abs().amax(-1, keepdim=True) / peak, x.norm(dim=-1, keepdim=True) / norm)
+    return (x / step).round() * step
+
+
 def attend(queries, keys, values, scale, window):
-    """[tokens, heads, width]; keys and values are cached in half precision."""
-    keys, values = (through(x, x.float().half().double()) for x in (keys, values))
+    """[tokens, heads, width]; keys and values are cached as 16-bit codes."""
+    keys, values = through(keys, coded(keys, 32_639, 45_000)), through(values, coded(values, 10_160, math.inf))
     group = queries.shape[1] // keys.shape[1]
     keys, values = (x.repeat_interleave(group, dim=1) for x in (keys, values))
     scores = torch.einsum("ihd,jhd->hij", queries, keys) * scale
