@@ -106,6 +106,4 @@ INLINE vfloat exponential(vfloat x) {
   return tiny ? all(0.0f) : y;
 }
 
-INLINE float exponential_of(float x) { return exponential(all(x))[0]; }
-
 #endif

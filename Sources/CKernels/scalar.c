@@ -33,7 +33,7 @@ INLINE void dot_codes(const vword words[], const int count, const int tokens, co
 }
 INLINE vint dot_pairs(vint sum, vword codes, uint32_t two) {
   const vint low = (vint)(codes << 16) >> 16, high = (vint)codes >> 16;
-  return sum + low * (int16_t)two + high * (int16_t)(two >> 16);
+  return (vint)((vword)sum + (vword)(low * (int16_t)two) + (vword)(high * (int16_t)(two >> 16)));  // may wrap around
 }
 INLINE vfloat halves_to_floats(vhalf h) {
   vfloat v;

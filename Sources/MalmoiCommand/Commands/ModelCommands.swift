@@ -90,7 +90,7 @@ struct ShowCommand: AsyncParsableCommand {
     var summary: CheckpointSummary
     var chatTemplate: String?
     var chatTokens: Int
-    var cacheBytesF16: Int
+    var cacheBytesI16: Int
     var cacheBytesQ8: Int?
     var memoryBytes: Int
   }
@@ -104,12 +104,12 @@ struct ShowCommand: AsyncParsableCommand {
       return Output.line(text)
     }
     let summary = CheckpointSummary(file), configuration = try ModelRegistry.configuration(file)
-    let half = configuration.pageLayout(.i16).bytes(forTokens: tokens)
+    let whole = configuration.pageLayout(.i16).bytes(forTokens: tokens)
     let eight = configuration.headWidth % 32 == 0 ? configuration.pageLayout(.q8_0).bytes(forTokens: tokens) : nil
     let weights = file.tensors.reduce(0) { $0 + $1.byteRange.count }
     let description = Description(
-      summary: summary, chatTemplate: try file.chatTemplate(), chatTokens: tokens, cacheBytesF16: half,
-      cacheBytesQ8: eight, memoryBytes: weights + half)
+      summary: summary, chatTemplate: try file.chatTemplate(), chatTokens: tokens, cacheBytesI16: whole,
+      cacheBytesQ8: eight, memoryBytes: weights + whole)
     if json { return try Output.json(description) }
     print(description, local: local)
   }
@@ -143,6 +143,6 @@ struct ShowCommand: AsyncParsableCommand {
     row("chat template", description.chatTemplate == nil ? "none: continues text" : "yes (show it with --template)")
     let eight = description.cacheBytesQ8.map { ", or \(Output.bytes($0)) as q8_0" } ?? ""
     row("memory", "\(Output.bytes(description.memoryBytes)) for a chat of \(Output.number(tokens)) tokens, of which "
-      + "\(Output.bytes(description.cacheBytesF16)) cache\(eight)")
+      + "\(Output.bytes(description.cacheBytesI16)) cache\(eight)")
   }
 }
