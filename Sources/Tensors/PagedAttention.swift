@@ -9,8 +9,8 @@ public enum CacheType: String, Sendable, CaseIterable, Codable {
   case q8_0
 }
 
-/// The size and inner layout of a cache page: for each layer and each key-value head, the codes of 64 tokens' keys, those
-/// of their values, then their scales and factors (`CKernels/pages.h` has the order of codes).
+/// The size and inner layout of a cache page: for each layer and each key-value head, the codes of 64 tokens' keys,
+/// then of their values, then their scales and factors (`CKernels/pages.h` has the order of codes).
 public struct PageLayout: Sendable, Equatable {
   /// Tokens in a page. Attention sums page by page, so this is part of what a result's bits depend on.
   public static let tokens = 64
