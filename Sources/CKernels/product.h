@@ -164,8 +164,8 @@ DEFINE_PRODUCT(f32, MK_F32, float_product)
 DEFINE_PRODUCT(f16, MK_F16, float_product)
 DEFINE_PRODUCT(bf16, MK_BF16, float_product)
 
-// Symmetric 16-bit codes per 32 columns: code = round(x / scale) with ties to even, split into 256 × high + low, both
-// signed bytes. The largest code that can be split so is 127 × 256 + 127.
+// Symmetric 16-bit codes per 32 columns: code = round(x / scale) with ties to even. The largest code, 127 × 256 + 127, is
+// that of an instruction set which splits codes into 256 × high + low, both signed bytes (store_activations).
 static void NAME(quantize_tile)(const float *x, size_t columns, int tokens, int width, int8_t *codes, mk_cell *cells) {
   const vfloat round = all(12582912.0f);
   const float largest = 127 * 256 + 127;

@@ -1,20 +1,12 @@
 // A run must be repeatable from its seed and number alone, so all chance comes from here.
+import Generation
 
-/// A sequence of random numbers that a seed determines (SplitMix64, Steele et al. 2014).
-struct SeededGenerator: RandomNumberGenerator {
-  private var state: UInt64
+typealias SeededGenerator = Generation.SeededGenerator
 
+extension SeededGenerator {
   init(seed: UInt64, run: Int) {
-    state = seed &* 0xd134_2543_de82_ef95 &+ UInt64(truncatingIfNeeded: run)
-    state = next() ^ seed
-  }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
-    return z ^ z >> 31
+    var mixer = SeededGenerator(seed: seed &* 0xd134_2543_de82_ef95 &+ UInt64(truncatingIfNeeded: run))
+    self.init(seed: mixer.next() ^ seed)
   }
 
   /// True once in `times`.

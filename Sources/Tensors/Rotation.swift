@@ -35,8 +35,14 @@ public final class Rotation: Sendable {
     rotatedWidth = frequencies.count * 2
   }
 
+  /// Cosines, then sines, `[rotatedWidth / 2]` each, of a position; valid while this rotation lives.
+  func angles(at position: Int) -> UnsafePointer<Float> {
+    let floats = table(chunk: position / Self.chunk).bytes.baseAddress!.assumingMemoryBound(to: Float.self)
+    return UnsafePointer(floats + position % Self.chunk * 2 * frequencies.count)
+  }
+
   /// Cosines, then sines, `[rotatedWidth / 2]` each, for every position of a chunk of 256.
-  func table(chunk: Int) -> Storage {
+  private func table(chunk: Int) -> Storage {
     if let made = chunks.withLock({ $0[chunk] }) { return made }
     let pairs = frequencies.count
     let table = Storage(byteCount: Self.chunk * pairs * 2 * 4)

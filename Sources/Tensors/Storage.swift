@@ -53,7 +53,7 @@ public final class Storage: @unchecked Sendable {  // contents are written by th
 package final class BufferPool: Sendable {
   package static let shared = BufferPool(keepsAtMost: 256 << 20)
 
-  /// Larger buffers, weights among them, go straight back to the system.
+  /// Larger buffers go straight back to the system.
   private static let largestKept = 64 << 20
   private let mostKept: Int
 

@@ -89,10 +89,7 @@ public final class CPUBackend: Backend {
     let (source, out) = (x.pointer, y.pointer)
     overRows(positions.count, elementsPerRow: heads * width) { rows in
       for row in rows {
-        let position = Int(positions[row])
-        let table = rotation.table(chunk: position / Rotation.chunk)
-        let cosines = table.bytes.baseAddress!.assumingMemoryBound(to: Float.self)
-          + position % Rotation.chunk * 2 * pairs
+        let cosines = rotation.angles(at: Int(positions[row]))
         for head in row * heads..<(row + 1) * heads {
           kernels.rotate(
             source + head * width, cosines, cosines + pairs, width, pairs * 2, rotation.pairing == .halves,

@@ -69,9 +69,7 @@ extension CPUBackend {
     overRows(positions.count, elementsPerRow: heads * width) { rows in
       withUnsafeTemporaryAllocation(of: Float.self, capacity: max(1, pairs)) { sines in
         for row in rows {
-          let table = rotation.table(chunk: Int(positions[row]) / Rotation.chunk)
-          let cosines = table.bytes.baseAddress!.assumingMemoryBound(to: Float.self)
-            + Int(positions[row]) % Rotation.chunk * 2 * pairs
+          let cosines = rotation.angles(at: Int(positions[row]))
           // Turning back is turning by the negative angle.
           for pair in 0..<pairs { sines[pair] = -cosines[pairs + pair] }
           for head in row * heads..<(row + 1) * heads {
