@@ -23,10 +23,11 @@ let package = Package(
     // The loops are useless unoptimised, and a debug build must still run a real model.
     .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3"])]),
     .target(name: "Tensors", dependencies: ["CKernels"]),
-    .target(name: "Tokenization"),
-    .target(name: "ChatTemplates", dependencies: [orderedCollections]),
+    .target(name: "JSON", dependencies: [orderedCollections]),
+    .target(name: "Tokenization", dependencies: ["JSON"]),
+    .target(name: "ChatTemplates", dependencies: ["JSON", orderedCollections]),
     .target(name: "Layers", dependencies: ["Tensors"]),
-    .target(name: "Checkpoints", dependencies: ["Layers", "Tensors", "Tokenization"]),
+    .target(name: "Checkpoints", dependencies: ["JSON", "Layers", "Tensors", "Tokenization"]),
     .target(name: "Models", dependencies: ["Layers", "Checkpoints"]),
     .target(name: "Generation", dependencies: ["Models", "Tokenization", "ChatTemplates", orderedCollections]),
     .target(name: "Hub", dependencies: [crypto]),
@@ -51,6 +52,7 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["Checkpoints", "Hub", "Models", "Tensors", "Tokenization"],
       path: "Tests/TestSupport"),
+    .testTarget(name: "JSONTests", dependencies: ["JSON"]),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(name: "TokenizationTests", dependencies: ["Tokenization", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(name: "ChatTemplatesTests", dependencies: ["ChatTemplates", "TestSupport"], exclude: ["Fixtures"]),

@@ -50,7 +50,7 @@ enum Filters {
       try arguments.expectNone("from_json")
       let text = try value.requireText("the operand of from_json")
       try runtime.allocate(text.utf8.count * 8)
-      return try Value(JSONParser.parse(text), runtime)
+      return try Value(JSONValue(json: text), runtime)
     },
     "indent": indent,
     "int": integer,

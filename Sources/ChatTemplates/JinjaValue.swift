@@ -1,22 +1,22 @@
 // The public face of a template's values: data as JSON has it, with the order of keys kept.
+@_exported import JSON
 import OrderedCollections
 
-/// A value given to a chat template: JSON's types, with integers apart from floats and dictionaries in order, because
+/// A value given to a chat template: JSON's types, with integers apart from floats and objects in order, because
 /// templates print both.
-public enum JinjaValue: Sendable, Equatable {
-  case null
-  case bool(Bool)
-  case int(Int)
-  case double(Double)
-  case string(String)
-  case array([JinjaValue])
-  case object(OrderedDictionary<String, JinjaValue>)
+public typealias JinjaValue = JSONValue
 
+extension JSONValue {
   /// Parses JSON text, keeping the order of keys.
   ///
-  /// Of two entries with one key the last counts, in the place of the first, as in Python. Integers must fit 64 bits.
   /// - Throws: ``TemplateError`` with the reason `data`, naming the byte offset and what was expected there.
-  public init(json: String) throws(TemplateError) { self = try JSONParser.parse(json) }
+  public init(json: String) throws(TemplateError) {
+    do {
+      try self.init(parsing: json.utf8)
+    } catch {
+      throw TemplateError(reason: .data("\(error)"), line: 0, column: 0)
+    }
+  }
 
   /// The JSON text as Python's `json.dumps(value, ensure_ascii=False)` writes it: `", "` and `": "` between items,
   /// no escaped slashes, floats in their shortest form.
@@ -24,20 +24,6 @@ public enum JinjaValue: Sendable, Equatable {
   /// - Throws: ``TemplateError`` when the value is nested deeper than 100.
   public func json() throws(TemplateError) -> String {
     try TemplateError.placing(nil) { try JSONWriter.string(self) }
-  }
-}
-
-extension JinjaValue: ExpressibleByStringLiteral, ExpressibleByBooleanLiteral, ExpressibleByIntegerLiteral,
-  ExpressibleByFloatLiteral, ExpressibleByNilLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
-{
-  public init(stringLiteral value: String) { self = .string(value) }
-  public init(booleanLiteral value: Bool) { self = .bool(value) }
-  public init(integerLiteral value: Int) { self = .int(value) }
-  public init(floatLiteral value: Double) { self = .double(value) }
-  public init(nilLiteral: ()) { self = .null }
-  public init(arrayLiteral elements: JinjaValue...) { self = .array(elements) }
-  public init(dictionaryLiteral elements: (String, JinjaValue)...) {
-    self = .object(OrderedDictionary(elements, uniquingKeysWith: { $1 }))
   }
 }
 

@@ -14,7 +14,7 @@ public struct TemplateLimits: Sendable, Equatable {
   public init() {}
 
   /// Nesting of lists and dictionaries, fixed because walking and releasing them recurses on the thread's stack.
-  static let valueDepth = 100
+  static let valueDepth = JSONValue.greatestDepth
   /// Nesting of expressions and blocks, fixed because parsing recurses on the thread's stack.
   static let syntaxDepth = 32
   /// Bytes of a template's source.

@@ -3,31 +3,22 @@ import OrderedCollections
 
 /// A strict parser of JSON text (RFC 8259), with limits on nesting.
 struct JSONParser {
-  private let bytes: [UInt8]
+  private let bytes: UnsafeBufferPointer<UInt8>
   private var position = 0
   private var depth = 0
 
-  /// The value that `text` describes.
-  ///
-  /// - Throws: ``TemplateError`` with the reason `data`, naming the byte offset and what was expected there.
-  static func parse(_ text: String) throws(TemplateError) -> JinjaValue {
-    do {
-      var parser = JSONParser(bytes: Array(text.utf8))
-      let value = try parser.value()
-      parser.skipSpace()
-      guard parser.position == parser.bytes.count else { throw parser.expected("the end of the text") }
-      return value
-    } catch let failure as Failure {
-      throw TemplateError(reason: failure.reason, line: 0, column: 0)
-    } catch {
-      throw TemplateError(reason: .data("JSON: \(error)"), line: 0, column: 0)
-    }
+  init(_ bytes: UnsafeBufferPointer<UInt8>) { self.bytes = bytes }
+
+  /// The value that the bytes describe from end to end.
+  mutating func document() throws(JSONError) -> JSONValue {
+    let value = try value()
+    skipSpace()
+    guard position == bytes.count else { throw expected("the end of the text") }
+    return value
   }
 
-  private init(bytes: [UInt8]) { self.bytes = bytes }
-
-  private func expected(_ what: String) -> Failure {
-    Failure(.data("JSON: expected \(what) at byte \(position)"))
+  private func expected(_ what: String) -> JSONError {
+    JSONError(message: "expected \(what) at byte \(position)")
   }
 
   private var next: UInt8? { position < bytes.count ? bytes[position] : nil }
@@ -43,11 +34,11 @@ struct JSONParser {
     return true
   }
 
-  private mutating func value() throws -> JinjaValue {
+  private mutating func value() throws(JSONError) -> JSONValue {
     skipSpace()
     switch next {
-    case UInt8(ascii: "{"): return try nested { parser in try parser.object() }
-    case UInt8(ascii: "["): return try nested { parser in try parser.array() }
+    case UInt8(ascii: "{"): return try nested { (parser) throws(JSONError) in try parser.object() }
+    case UInt8(ascii: "["): return try nested { (parser) throws(JSONError) in try parser.array() }
     case UInt8(ascii: "\""): return .string(try string())
     case UInt8(ascii: "t"): return try word("true", .bool(true))
     case UInt8(ascii: "f"): return try word("false", .bool(false))
@@ -58,18 +49,20 @@ struct JSONParser {
     }
   }
 
-  private mutating func nested(_ parse: (inout JSONParser) throws -> JinjaValue) throws -> JinjaValue {
+  private mutating func nested(
+    _ parse: (inout JSONParser) throws(JSONError) -> JSONValue
+  ) throws(JSONError) -> JSONValue {
     position += 1
     depth += 1
-    guard depth < TemplateLimits.valueDepth else {
-      throw Failure(.data("JSON: nested deeper than \(TemplateLimits.valueDepth) at byte \(position)"))
+    guard depth < JSONValue.greatestDepth else {
+      throw JSONError(message: "nested deeper than \(JSONValue.greatestDepth) at byte \(position)")
     }
     defer { depth -= 1 }
     return try parse(&self)
   }
 
-  private mutating func object() throws -> JinjaValue {
-    var entries: OrderedDictionary<String, JinjaValue> = [:]
+  private mutating func object() throws(JSONError) -> JSONValue {
+    var entries: OrderedDictionary<String, JSONValue> = [:]
     if take("}") { return .object(entries) }
     repeat {
       skipSpace()
@@ -82,27 +75,27 @@ struct JSONParser {
     return .object(entries)
   }
 
-  private mutating func array() throws -> JinjaValue {
-    var values: [JinjaValue] = []
+  private mutating func array() throws(JSONError) -> JSONValue {
+    var values: [JSONValue] = []
     if take("]") { return .array(values) }
     repeat { values.append(try value()) } while take(",")
     guard take("]") else { throw expected("',' or ']'") }
     return .array(values)
   }
 
-  private mutating func word(_ word: String, _ value: JinjaValue) throws -> JinjaValue {
+  private mutating func word(_ word: String, _ value: JSONValue) throws(JSONError) -> JSONValue {
     guard bytes[position...].starts(with: word.utf8) else { throw expected("'\(word)'") }
     position += word.utf8.count
     return value
   }
 
-  private mutating func digits() throws {
+  private mutating func digits() throws(JSONError) {
     let start = position
     while let byte = next, byte >= UInt8(ascii: "0"), byte <= UInt8(ascii: "9") { position += 1 }
     guard position > start else { throw expected("a digit") }
   }
 
-  private mutating func number() throws -> JinjaValue {
+  private mutating func number() throws(JSONError) -> JSONValue {
     let start = position
     var isInteger = true
     if next == UInt8(ascii: "-") { position += 1 }
@@ -135,26 +128,28 @@ struct JSONParser {
     return .double(value)
   }
 
-  private mutating func string() throws -> String {
+  private mutating func string() throws(JSONError) -> String {
     position += 1
     var result: [UInt8] = []
     while true {
       let start = position
       while let byte = next, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\"), byte >= 0x20 { position += 1 }
-      result += bytes[start..<position]
+      let plain = UnsafeBufferPointer(rebasing: bytes[start..<position])
       switch next {
       case UInt8(ascii: "\""):
         position += 1
-        return String(decoding: result, as: UTF8.self)
+        // Nearly all strings have no escapes and are taken as they lie.
+        return result.isEmpty ? String(decoding: plain, as: UTF8.self) : String(decoding: result + plain, as: UTF8.self)
       case UInt8(ascii: "\\"):
         position += 1
+        result += plain
         result += String(try escape()).utf8
       default: throw expected("'\"', an escape or a character that is not a control character")
       }
     }
   }
 
-  private mutating func escape() throws -> Unicode.Scalar {
+  private mutating func escape() throws(JSONError) -> Unicode.Scalar {
     guard let byte = next else { throw expected("an escape") }
     position += 1
     switch Unicode.Scalar(byte) {
@@ -182,7 +177,7 @@ struct JSONParser {
     }
   }
 
-  private mutating func hexadecimal() throws -> UInt32 {
+  private mutating func hexadecimal() throws(JSONError) -> UInt32 {
     guard position + 4 <= bytes.count, let text = String(validating: bytes[position..<(position + 4)], as: UTF8.self),
       text.utf8.allSatisfy({ Unicode.Scalar($0).properties.isASCIIHexDigit }), let unit = UInt32(text, radix: 16)
     else { throw expected("four hexadecimal digits") }
