@@ -120,10 +120,18 @@ INLINE void page_values(const int count, const int vectors, const mk_page *page,
 
 // `whole` where every row sees the whole page.
 INLINE void attend_rows(const int count, const bool whole, const mk_page *page, size_t head_width, int start,
-                        mk_row *const rows[], next_codes next) {
+                        float cap, mk_row *const rows[], next_codes next) {
   vfloat scores[ROWS][KEY_VECTORS], tops[ROWS], sums[ROWS], weights[ROWS], peaks[ROWS];
   int first[ROWS], last[ROWS], from = whole ? 0 : PAGE, to = whole ? PAGE : 0;
   page_scores(count, page, head_width, rows, next, scores);
+  float scales[ROWS];
+  for (int r = 0; r < count; r++) {
+    scales[r] = rows[r]->scale;
+    if (cap <= 0) continue;
+    const float bound = cap * 1.44269504f;  // scores are exponents of 2
+    for (int v = 0; v < KEY_VECTORS; v++) scores[r][v] = tanh_lanes(scores[r][v] * (scales[r] / bound)) * bound;
+    scales[r] = 1;
+  }
   for (int r = 0; r < count; r++) {
     vfloat seen[KEY_VECTORS];
     for (int v = 0; v < KEY_VECTORS; v++) seen[v] = scores[r][v];
@@ -137,13 +145,15 @@ INLINE void attend_rows(const int count, const bool whole, const mk_page *page, 
     tops[r] = larger(larger(seen[0], seen[1]), larger(seen[2], seen[3]));
   }
   for (int r = count; r < ROWS; r++) tops[r] = tops[0];
-  const vfloat old = OF_ROWS(maximum), peak = larger(FOLD_ROWS(tops, larger) * OF_ROWS(scale), old);
+  for (int r = count; r < ROWS; r++) scales[r] = scales[0];
+  const vfloat scale_of_rows = each_row(scales[0], scales[1], scales[2], scales[3]);
+  const vfloat old = OF_ROWS(maximum), peak = larger(FOLD_ROWS(tops, larger) * scale_of_rows, old);
   const vfloat before = power_of_two(old - peak);
 
   for (int r = 0; r < count; r++) {
     vfloat p[KEY_VECTORS];
     for (int v = 0; v < KEY_VECTORS; v++) {
-      p[v] = power_of_two(fma(scores[r][v], all(rows[r]->scale), -of_row(peak, r)));
+      p[v] = power_of_two(fma(scores[r][v], all(scales[r]), -of_row(peak, r)));
       if (!whole) p[v] = where_seen(p[v], v, first[r], last[r], 0);
     }
     sums[r] = (p[0] + p[1]) + (p[2] + p[3]);
@@ -181,8 +191,8 @@ INLINE void attend_rows(const int count, const bool whole, const mk_page *page, 
   }
 }
 
-static void NAME(attend_page)(const mk_page *page, const mk_page *following, int start, size_t head_width, mk_row *rows,
-                              int count) {
+static void NAME(attend_page)(const mk_page *page, const mk_page *following, int start, size_t head_width, float cap,
+                              mk_row *rows, int count) {
   next_codes next = {NULL, NULL, 0};
   if (following) next = (next_codes){following->keys, following->values, following->key_factors != NULL};
   for (int done = 0; done < count;) {
@@ -194,10 +204,10 @@ static void NAME(attend_page)(const mk_page *page, const mk_page *following, int
       whole = whole && rows[done].begin <= start && rows[done].end >= start + PAGE;
       seeing[n++] = &rows[done];
     }
-#define ATTEND(n)                                                          \
-  case n:                                                                  \
-    if (whole) attend_rows(n, true, page, head_width, start, seeing, next);  \
-    else attend_rows(n, false, page, head_width, start, seeing, next);      \
+#define ATTEND(n)                                                               \
+  case n:                                                                       \
+    if (whole) attend_rows(n, true, page, head_width, start, cap, seeing, next); \
+    else attend_rows(n, false, page, head_width, start, cap, seeing, next);     \
     break
     switch (n) { ATTEND(1); ATTEND(2); ATTEND(3); ATTEND(4); }
     next = (next_codes){NULL, NULL, 0};  // once is enough

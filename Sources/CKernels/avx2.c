@@ -63,14 +63,6 @@ INLINE vfloat halves_to_floats(vhalf h) {
   memcpy(parts, &h, 32);
   return (vfloat)join((__m256i)_mm256_cvtph_ps(parts[0]), (__m256i)_mm256_cvtph_ps(parts[1]));
 }
-INLINE vhalf floats_to_halves(vfloat v) {
-  const pair p = split((vword)v);
-  const __m128i parts[2] = {_mm256_cvtps_ph((__m256)p.low, _MM_FROUND_TO_NEAREST_INT),
-                            _mm256_cvtps_ph((__m256)p.high, _MM_FROUND_TO_NEAREST_INT)};
-  vhalf h;
-  memcpy(&h, parts, 32);
-  return h;
-}
 INLINE vword look_up(vword codes) {
   const __m256i table = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)mk_iq4_codes));
   const pair c = split(codes);
@@ -79,6 +71,7 @@ INLINE vword look_up(vword codes) {
 
 #include "product.h"
 #include "rows.h"
+#include "dense.h"
 #include "pages.h"
 #include "attention.h"
 #include "table.h"

@@ -37,9 +37,6 @@ INLINE vint dot_pairs(vint sum, vword codes, uint32_t two) {
   return (vint)_mm512_dpwssd_epi32((__m512i)sum, (__m512i)codes, _mm512_set1_epi32((int)two));
 }
 INLINE vfloat halves_to_floats(vhalf h) { return (vfloat)_mm512_cvtph_ps((__m256i)h); }
-INLINE vhalf floats_to_halves(vfloat v) {
-  return (vhalf)_mm512_cvtps_ph((__m512)v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-}
 INLINE vword look_up(vword codes) {
   const __m512i table = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)mk_iq4_codes));
   return (vword)_mm512_shuffle_epi8(table, (__m512i)codes);
@@ -47,6 +44,7 @@ INLINE vword look_up(vword codes) {
 
 #include "product.h"
 #include "rows.h"
+#include "dense.h"
 #include "pages.h"
 #include "attention.h"
 #include "table.h"

@@ -1,5 +1,5 @@
 // Sixteen lanes as clang vectors; the few operations that need instructions of their own come from the including file
-// (avx512.c, avx2.c, scalar.c): store_activations, dot_codes, halves_to_floats, floats_to_halves, look_up.
+// (avx512.c, avx2.c, scalar.c): store_activations, dot_codes, halves_to_floats, look_up.
 #ifndef MK_LANES_H
 #define MK_LANES_H
 #include <string.h>
@@ -104,6 +104,18 @@ INLINE vfloat exponential(vfloat x) {
   const vfloat first = (vfloat)((half + 127) << 23), second = (vfloat)((whole - half + 127) << 23);
   const vfloat y = p * first * second;
   return tiny ? all(0.0f) : y;
+}
+
+// Near 0, where 1 − 2 / (e^2x + 1) would lose digits, the odd polynomial of Cephes' tanhf.
+INLINE vfloat tanh_lanes(vfloat x) {
+  const vfloat a = larger(x, -x), z = x * x;
+  vfloat p = all(-5.70498872745e-3f);
+  p = fma(p, z, all(2.06390887954e-2f));
+  p = fma(p, z, all(-5.37397155531e-2f));
+  p = fma(p, z, all(1.33314422036e-1f));
+  p = fma(p, z, all(-3.33332819422e-1f));
+  const vfloat near = fma(p * z, x, x), far = all(1) - all(2) / (exponential(a + a) + all(1));
+  return a < all(0.625f) ? near : (x < all(0) ? -far : far);
 }
 
 #endif

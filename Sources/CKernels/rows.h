@@ -12,6 +12,23 @@ static void NAME(rms_norm)(const float *x, const float *weight, float epsilon, s
   for (size_t i = whole; i < width; i++) y[i] = x[i] * factor * weight[i];
 }
 
+static void NAME(layer_norm)(const float *x, const float *weight, const float *bias, float epsilon, size_t width,
+                             float *y) {
+  const size_t whole = width & ~(size_t)15, rest = width - whole;
+  vfloat sum = all(0), squares = all(0);
+  FOR_LANES(i, width) sum = sum + load_floats(x + i);
+  if (rest) sum = sum + load_some(x + whole, rest, 0);
+  const float mean = sum_lanes(sum) / (float)width;
+  FOR_LANES(i, width) { const vfloat v = load_floats(x + i) - mean; squares = fma(v, v, squares); }
+  if (rest) { const vfloat v = load_some(x + whole, rest, mean) - mean; squares = fma(v, v, squares); }
+  const float factor = 1.0f / __builtin_sqrtf(sum_lanes(squares) / (float)width + epsilon);
+  FOR_LANES(i, width) {
+    const vfloat v = (load_floats(x + i) - mean) * factor * load_floats(weight + i);
+    store_floats(y + i, bias ? v + load_floats(bias + i) : v);
+  }
+  for (size_t i = whole; i < width; i++) y[i] = (x[i] - mean) * factor * weight[i] + (bias ? bias[i] : 0);
+}
+
 static void NAME(add)(const float *x, const float *y, size_t count, float *z) {
   FOR_LANES(i, count) store_floats(z + i, load_floats(x + i) + load_floats(y + i));
   for (size_t i = count & ~(size_t)15; i < count; i++) z[i] = x[i] + y[i];
@@ -41,20 +58,29 @@ INLINE vfloat activate(const mk_activation kind, vfloat x) {
       const vfloat twice = fma(x * x * x, all(0.044715f), x) * all(1.5957691216057308f);
       return x / (all(1) + exponential(-twice));
     }
+    case MK_RELU: return larger(x, all(0));
+    case MK_TANH: return tanh_lanes(x);
     default: return all(0.5f) * x * (all(1) + erf_lanes(x * all(0.7071067811865476f)));
   }
 }
 
 INLINE void gate_all(const mk_activation kind, const float *gate, const float *up, size_t count, float *y) {
-  FOR_LANES(i, count) store_floats(y + i, activate(kind, load_floats(gate + i)) * load_floats(up + i));
   const size_t rest = count & 15, at = count - rest;
-  if (rest) store_some(y + at, activate(kind, load_some(gate + at, rest, 0)) * load_some(up + at, rest, 0), rest);
+  if (up) {
+    FOR_LANES(i, count) store_floats(y + i, activate(kind, load_floats(gate + i)) * load_floats(up + i));
+    if (rest) store_some(y + at, activate(kind, load_some(gate + at, rest, 0)) * load_some(up + at, rest, 0), rest);
+  } else {
+    FOR_LANES(i, count) store_floats(y + i, activate(kind, load_floats(gate + i)));
+    if (rest) store_some(y + at, activate(kind, load_some(gate + at, rest, 0)), rest);
+  }
 }
 
 static void NAME(gate)(mk_activation kind, const float *gate, const float *up, size_t count, float *y) {
   switch (kind) {
     case MK_SILU: gate_all(MK_SILU, gate, up, count, y); break;
     case MK_GELU_TANH: gate_all(MK_GELU_TANH, gate, up, count, y); break;
+    case MK_RELU: gate_all(MK_RELU, gate, up, count, y); break;
+    case MK_TANH: gate_all(MK_TANH, gate, up, count, y); break;
     default: gate_all(MK_GELU, gate, up, count, y); break;
   }
 }
@@ -81,14 +107,4 @@ static float NAME(log_sum_exp)(const float *x, size_t count, float *maximum) {
   if (rest) sum = sum + exponential(load_some(x + at, rest, -__builtin_inff()) - peak);
   *maximum = peak;
   return peak + __builtin_logf(sum_lanes(sum));
-}
-
-static void NAME(to_f16)(const float *x, size_t count, uint16_t *y) {
-  FOR_LANES(i, count) { const vhalf h = floats_to_halves(load_floats(x + i)); memcpy(y + i, &h, 32); }
-  for (size_t i = count & ~(size_t)15; i < count; i++) y[i] = mk_float_to_half(x[i]);
-}
-
-static void NAME(from_f16)(const uint16_t *x, size_t count, float *y) {
-  FOR_LANES(i, count) store_floats(y + i, halves_to_floats(load_halves(x + i)));
-  for (size_t i = count & ~(size_t)15; i < count; i++) y[i] = mk_half_to_float(x[i]);
 }

@@ -40,11 +40,6 @@ INLINE vfloat halves_to_floats(vhalf h) {
   for (int i = 0; i < 16; i++) v[i] = mk_half_to_float(h[i]);
   return v;
 }
-INLINE vhalf floats_to_halves(vfloat v) {
-  vhalf h;
-  for (int i = 0; i < 16; i++) h[i] = mk_float_to_half(v[i]);
-  return h;
-}
 INLINE vword look_up(vword codes) {
   uint8_t c[64];
   memcpy(c, &codes, 64);
@@ -55,6 +50,7 @@ INLINE vword look_up(vword codes) {
 
 #include "product.h"
 #include "rows.h"
+#include "dense.h"
 #include "pages.h"
 #include "attention.h"
 #include "table.h"

@@ -60,7 +60,7 @@ struct GGUFTarget: Target {
     _ = try file.chatTemplate()
     _ = try file.chatTemplateNames()
     let configuration = try ModelRegistry.configuration(file)
-    guard configuration.layers <= Self.mostLayers, configuration.heads <= Self.mostHeads,
+    guard configuration.layers <= Self.mostLayers, configuration.layer.heads <= Self.mostHeads,
       file.tensors.reduce(0, { $0 + $1.elementCount }) <= Self.mostWeights
     else { return }
     try write(with: Decoder(file, backend: backend))

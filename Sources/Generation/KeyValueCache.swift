@@ -48,7 +48,8 @@ public final class PagedContext: AttentionContext {
 
   public func attend(_ layer: AttentionLayer, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor {
     let attention = PagedAttention(
-      layout: layout, spans: spans, layer: layer.index, scale: layer.scale, window: layer.window)
+      layout: layout, spans: spans, layer: layer.index, scale: layer.scale, window: layer.window,
+      softCap: layer.softCap)
     return attention.attend(queries: queries, keys: keys, values: values)
   }
 }

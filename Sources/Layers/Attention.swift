@@ -1,18 +1,23 @@
-// Self-attention as a layer sees it. Who may look at whom, and what is cached, is the context's business.
+// Self-attention and cross-attention. What differs between reading a prompt, writing a token, encoding and training is
+// the context.
 import Tensors
 
-/// What a context needs to know of the layer that asks.
+/// The attention of the layer that asks.
 public struct AttentionLayer: Sendable {
   public let index: Int
   /// What the dot product of query and key is multiplied with.
   public let scale: Float
-  /// How many of the latest positions a query sees; nil for all.
+  /// How many of the latest positions a query sees, where it sees backwards only; where it sees both ways, twice the
+  /// distance to the farthest that it sees. Nil for all.
   public let window: Int?
+  /// Scores are bent to stay within ± this.
+  public let softCap: Float?
 
-  public init(index: Int, scale: Float, window: Int? = nil) {
+  public init(index: Int, scale: Float, window: Int? = nil, softCap: Float? = nil) {
     self.index = index
     self.scale = scale
     self.window = window
+    self.softCap = softCap
   }
 }
 
@@ -27,45 +32,93 @@ public protocol AttentionContext: AnyObject {
 
 /// Multi-head attention with grouped key-value heads (Ainslie et al. 2023).
 public struct Attention: Module {
+  /// Norms on queries and keys before they meet.
+  public enum HeadNorm: Sendable {
+    /// Each head by itself, all with the same factors.
+    case shared
+    /// Each head by itself with factors of its own.
+    case separate
+    /// All heads of a token as one row.
+    case whole
+  }
+
   public var query, key, value, output: any Projection
-  public var queryNorm, keyNorm: RMSNorm?
+  public var queryNorm, keyNorm: Norm?
   public let heads, keyValueHeads, headWidth: Int
+  public let headNorm: HeadNorm?
   public let rotation: Rotation?
   public let layer: AttentionLayer
 
   public init(
-    width: Int, heads: Int, keyValueHeads: Int, headWidth: Int, rotation: Rotation?, headNormEpsilon: Float?,
-    layer: AttentionLayer, backend: any Backend
+    _ configuration: LayerConfiguration, rotation: Rotation?, layer: AttentionLayer, backend: any Backend
   ) {
-    query = Linear(inputs: width, outputs: heads * headWidth, backend: backend)
-    key = Linear(inputs: width, outputs: keyValueHeads * headWidth, backend: backend)
-    value = Linear(inputs: width, outputs: keyValueHeads * headWidth, backend: backend)
-    output = Linear(inputs: heads * headWidth, outputs: width, backend: backend)
-    if let headNormEpsilon {
-      queryNorm = RMSNorm(width: headWidth, epsilon: headNormEpsilon, backend: backend)
-      keyNorm = RMSNorm(width: headWidth, epsilon: headNormEpsilon, backend: backend)
-    }
-    self.heads = heads
-    self.keyValueHeads = keyValueHeads
-    self.headWidth = headWidth
+    heads = configuration.heads
+    keyValueHeads = configuration.keyValueHeads
+    headWidth = configuration.headWidth
+    headNorm = configuration.headNorm
     self.rotation = rotation
     self.layer = layer
+    let width = configuration.width, headWidth = headWidth
+    let projection = { (heads: Int) in
+      Linear(inputs: width, outputs: heads * headWidth, hasBias: configuration.hasAttentionBias, backend: backend)
+    }
+    query = projection(heads)
+    key = projection(keyValueHeads)
+    value = projection(keyValueHeads)
+    output = Linear(
+      inputs: heads * headWidth, outputs: width, hasBias: configuration.hasAttentionOutputBias, backend: backend)
+    let norm = { (heads: Int) -> Norm? in
+      let shape: Shape? = configuration.headNorm.map {
+        switch $0 {
+        case .shared: [headWidth]
+        case .separate: [heads, headWidth]
+        case .whole: [heads * headWidth]
+        }
+      }
+      return shape.map {
+        Norm(configuration.normKind, shape: $0, epsilon: configuration.normEpsilon, backend: backend)
+      }
+    }
+    queryNorm = norm(heads)
+    keyNorm = norm(keyValueHeads)
   }
 
   /// `[T, width]` → `[T, width]`
   public func callAsFunction(_ x: Tensor, _ context: some AttentionContext) -> Tensor {
     let projected = project(x, [query, key, value]), tokens = x.shape[0]
-    var queries = projected[0].reshaped([tokens, heads, headWidth])
-    var keys = projected[1].reshaped([tokens, keyValueHeads, headWidth])
-    let values = projected[2].reshaped([tokens, keyValueHeads, headWidth])
-    if let queryNorm { queries = queryNorm(queries) }
-    if let keyNorm { keys = keyNorm(keys) }
+    var queries = split(projected[0], heads, queryNorm), keys = split(projected[1], keyValueHeads, keyNorm)
     if let rotation {
       queries = queries.rotated(by: rotation, positions: context.positions)
       keys = keys.rotated(by: rotation, positions: context.positions)
     }
+    let values = projected[2].reshaped([tokens, keyValueHeads, headWidth])
     let attended = context.attend(layer, queries: queries, keys: keys, values: values)
     return output(attended.reshaped([tokens, heads * headWidth]))
+  }
+
+  /// The keys and values `[S, kvHeads, headWidth]` of what was encoded, `[S, width]`, for cross-attention.
+  public func keysAndValues(of memory: Tensor) -> (keys: Tensor, values: Tensor) {
+    let projected = project(memory, [key, value])
+    return (
+      split(projected[0], keyValueHeads, keyNorm),
+      projected[1].reshaped([memory.shape[0], keyValueHeads, headWidth]))
+  }
+
+  /// Cross-attention: `[T, width]` → `[T, width]`.
+  public func callAsFunction(
+    _ x: Tensor, over memory: (keys: Tensor, values: Tensor), spans: [DenseAttention.Span]
+  ) -> Tensor {
+    let queries = split(query(x), heads, queryNorm)
+    let attended = DenseAttention(spans: spans, scale: layer.scale).attend(
+      queries: queries, keys: memory.keys, values: memory.values)
+    return output(attended.reshaped([x.shape[0], heads * headWidth]))
+  }
+
+  /// `[T, heads × headWidth]` → `[T, heads, headWidth]`, normalised.
+  private func split(_ x: Tensor, _ heads: Int, _ norm: Norm?) -> Tensor {
+    let shape: Shape = [x.shape[0], heads, headWidth]
+    guard let norm else { return x.reshaped(shape) }
+    return headNorm == .whole ? norm(x).reshaped(shape) : norm(x.reshaped(shape))
   }
 
   public mutating func visit(_ visitor: any ModuleVisitor, at path: ModulePath) throws {

@@ -40,6 +40,13 @@ extension ModuleVisitor {
     try projection.visit(self, at: path)
   }
 
+  /// A parameter that may be absent.
+  public func visit(_ parameter: inout Tensor?, role: ParameterRole, at path: ModulePath) throws {
+    guard var present = parameter else { return }
+    try visit(&present, role: role, at: path)
+    parameter = present
+  }
+
   /// A part that may be absent.
   public func visit(_ part: inout (some Module)?, at path: ModulePath) throws {
     guard var present = part else { return }

@@ -12,29 +12,30 @@ enum RotationScaling {
   /// Low frequencies divided, high ones kept (YaRN, Peng et al. 2023), from an original context length: those that turn
   /// `fast` times or more within it are kept, those that turn `slow` times or less are divided.
   case yarn(factor: Double, originalContext: Int?, fast: Double, slow: Double, attentionFactor: Double)
-  /// A divisor for each frequency (Llama 3).
-  case divisors([Float])
+  /// A divisor for each frequency (Llama 3; LongRoPE, Ding et al. 2024).
+  case divisors([Float], attentionFactor: Double)
 
   /// - Parameter pairs: pairs of columns that turn.
   /// - Throws: `CheckpointError` for an unknown type or an impossible factor.
-  init(_ file: GGUFFile, architecture: String, pairs: Int) throws {
-    let metadata = file.metadata
-    if let tensor = file.tensor("rope_freqs.weight") {
+  init(_ checkpoint: any Checkpoint, architecture: String, pairs: Int) throws {
+    let metadata = checkpoint.metadata, key = "\(architecture).rope.scaling."
+    // A model that reads long texts has divisors for short ones too, which would make an answer depend on its length.
+    for name in ["rope_freqs.weight", "rope_factors_long.weight"] {
+      guard let tensor = try checkpoint.tensor(name) else { continue }
       guard tensor.elementCount == pairs else {
         throw CheckpointError(
-          path: file.path, field: "tensor rope_freqs.weight",
+          path: checkpoint.path, field: "tensor \(name)",
           message: "has \(tensor.elementCount) divisors, where \(pairs) pairs of columns turn")
       }
       let divisors = Tensor(tensor, backend: CPUBackend.shared)
       let values = CPUBackend.shared.floats(divisors).values
       guard values.allSatisfy({ $0.isFinite && $0 > 0 }) else {
         throw CheckpointError(
-          path: file.path, field: "tensor rope_freqs.weight", message: "holds a divisor that is not positive")
+          path: checkpoint.path, field: "tensor \(name)", message: "holds a divisor that is not positive")
       }
-      self = .divisors(values)
+      self = .divisors(values, attentionFactor: try metadata.positive(key + "attn_factor") ?? 1)
       return
     }
-    let key = "\(architecture).rope.scaling."
     let factor = try metadata.positive(key + "factor") ?? metadata.positive("\(architecture).rope.scale_linear") ?? 1
     switch try metadata.string(key + "type") {
     case nil: self = factor == 1 ? .none : .linear(factor: factor)
@@ -66,7 +67,8 @@ enum RotationScaling {
     case .none: break
     case .linear(let factor):
       for i in 0..<pairs { frequencies[i] /= factor }
-    case .divisors(let divisors):
+    case .divisors(let divisors, let attentionFactor):
+      magnitude = attentionFactor
       for i in 0..<min(pairs, divisors.count) { frequencies[i] /= Double(divisors[i]) }
     case .yarn(let factor, let original, let fast, let slow, let attentionFactor):
       // The pair whose wave turns `turns` times within the original context.

@@ -1,13 +1,15 @@
 // The seam between ops and hardware: everything that a model computes goes through this protocol, so a second backend
 // can stand beside the CPU without a change to any model.
 
-/// The activation of a gated feed-forward layer.
+/// What bends a feed-forward layer.
 public enum Activation: String, Sendable {
   case silu
   /// GELU with the tanh approximation.
   case geluTanh
   /// GELU with the error function.
   case gelu
+  case relu
+  case tanh
 }
 
 /// What computes: the kernels of the ops in `Ops/`, which models call and which record gradients; kernels record
@@ -35,12 +37,33 @@ public protocol Backend: AnyObject, Sendable {
   /// x / √(mean x² + epsilon) × weight over the last axis, which has the width of `weight`.
   func rmsNorm(_ x: Tensor, weight: Tensor, epsilon: Float) -> Tensor
 
+  /// (x − mean) / √(variance + epsilon) × weight + bias over the last axis; nil for no bias. With a weight of several
+  /// rows the rows of x take them in turn.
+  func layerNorm(_ x: Tensor, weight: Tensor, bias: Tensor?, epsilon: Float) -> Tensor
+
   func add(_ x: Tensor, _ y: Tensor) -> Tensor
+
+  /// x `[rows, columns]` + bias `[columns]`
+  func add(_ x: Tensor, bias: Tensor) -> Tensor
 
   func scale(_ x: Tensor, by factor: Float) -> Tensor
 
   /// activation(gate) × up, element by element.
   func gate(_ gate: Tensor, _ up: Tensor, activation: Activation) -> Tensor
+
+  func activate(_ x: Tensor, _ activation: Activation) -> Tensor
+
+  /// exp(x) / Σ exp(x) over the last axis.
+  func softmax(_ x: Tensor) -> Tensor
+
+  /// `[rows, columns]` → `[columns, rows]`
+  func transpose(_ x: Tensor) -> Tensor
+
+  /// Rows of several matrices of one width, one matrix after another.
+  func concatenated(_ parts: [Tensor]) -> Tensor
+
+  /// Σ over k of weights `[T, k]` × the row of `table` that `places` `[T × k]` names → `[T, columns]`.
+  func weightedRows(_ table: Tensor, at places: [Int32], weights: Tensor) -> Tensor
 
   /// ln Σ exp(x) over the last axis: `[rows, columns]` → `[rows]`.
   func logSumExp(_ x: Tensor) -> Tensor
@@ -51,6 +74,9 @@ public protocol Backend: AnyObject, Sendable {
   /// Attention with a paged cache: writes keys and values `[T, kvHeads, width]` at their spans' places in the cache,
   /// then lets queries `[T, heads, width]` see them and all before → `[T, heads, width]`.
   func attend(_ attention: PagedAttention, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor
+
+  /// Attention over keys and values `[S, kvHeads, width]` in memory, with a bias by distance where one is given.
+  func attend(_ attention: DenseAttention, queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor?) -> Tensor
 
   // MARK: Gradients. `upstream` is the gradient with respect to an op's result and has the shape of that result; what
   // is given back has the shape of the op's input. Sums run in an order that depends on shapes alone.
@@ -73,21 +99,36 @@ public protocol Backend: AnyObject, Sendable {
 
   func rmsNormWeightGradient(_ upstream: Tensor, x: Tensor, weight: Tensor, epsilon: Float) -> Tensor
 
-  /// Of ``gate(_:_:activation:)`` with respect to the gate: upstream × up × activation′(gate).
-  func gateGradient(_ upstream: Tensor, gate: Tensor, up: Tensor, activation: Activation) -> Tensor
+  func layerNormInputGradient(_ upstream: Tensor, x: Tensor, weight: Tensor, epsilon: Float) -> Tensor
+
+  func layerNormWeightGradient(_ upstream: Tensor, x: Tensor, weight: Tensor, epsilon: Float) -> Tensor
+
+  /// Of ``add(_:bias:)`` with respect to the bias, which has this many columns.
+  func biasGradient(_ upstream: Tensor, columns: Int) -> Tensor
+
+  /// Of ``gate(_:_:activation:)`` with respect to the gate: upstream × up × activation′(gate); without `up` of
+  /// ``activate(_:_:)``.
+  func gateGradient(_ upstream: Tensor, gate: Tensor, up: Tensor?, activation: Activation) -> Tensor
+
+  /// - Parameter result: what ``softmax(_:)`` gave.
+  func softmaxGradient(_ upstream: Tensor, result: Tensor) -> Tensor
+
+  /// Of ``weightedRows(_:at:weights:)`` with respect to the table, of `rows` rows, and to the weights.
+  func weightedRowsGradients(
+    _ upstream: Tensor, table: Tensor, at places: [Int32], weights: Tensor
+  ) -> (table: Tensor, weights: Tensor)
 
   /// - Parameter result: what ``logSumExp(_:)`` gave for `x`.
   func logSumExpGradient(_ upstream: Tensor, x: Tensor, result: Tensor) -> Tensor
 
   func rotateGradient(_ upstream: Tensor, positions: [Int32], by rotation: Rotation) -> Tensor
 
-  /// The numbers with which ``attend(_:queries:keys:values:)`` computes, after it has written the cache: keys and
-  /// values of all positions in ``PagedAttention/seen``, `[positions, kvHeads, width]` each.
+  /// The numbers with which paged attention computes, after it has written the cache: keys and values of all positions
+  /// in ``PagedAttention/seen``, `[positions, kvHeads, width]` each.
   func cached(_ attention: PagedAttention) -> (keys: Tensor, values: Tensor)
 
-  /// Of ``attend(_:queries:keys:values:)`` with respect to the queries, keys and values of that call.
-  /// - Parameter cached: what ``cached(_:)`` gave right after that call.
+  /// Of ``attend(_:queries:keys:values:bias:)`` with respect to queries, keys, values and the bias, where there is one.
   func attendGradients(
-    _ upstream: Tensor, _ attention: PagedAttention, queries: Tensor, cached: (keys: Tensor, values: Tensor)
-  ) -> (queries: Tensor, keys: Tensor, values: Tensor)
+    _ upstream: Tensor, _ attention: DenseAttention, queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor?
+  ) -> (queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor?)
 }

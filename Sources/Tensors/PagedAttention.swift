@@ -87,13 +87,16 @@ public struct PagedAttention: Sendable {
   public var scale: Float
   /// How many of the latest positions a query sees, its own included; nil for all.
   public var window: Int?
+  /// Scores are bent to stay within ± this (Gemma 2).
+  public var softCap: Float?
 
-  public init(layout: PageLayout, spans: [Span], layer: Int, scale: Float, window: Int?) {
+  public init(layout: PageLayout, spans: [Span], layer: Int, scale: Float, window: Int?, softCap: Float? = nil) {
     self.layout = layout
     self.spans = spans
     self.layer = layer
     self.scale = scale
     self.window = window
+    self.softCap = softCap
   }
 
   /// The positions that the query at `position` sees.
@@ -121,10 +124,18 @@ extension PagedAttention {
     }
   }
 
-  /// The same rows and positions without the cache itself, whose memory a history must not keep.
-  var withoutPages: PagedAttention {
-    var copy = self
-    for index in copy.spans.indices { copy.spans[index].pages = [] }
-    return copy
+  /// The same attention over a copy of what is seen.
+  var dense: DenseAttention {
+    DenseAttention(
+      spans: seen.map {
+        DenseAttention.Span(
+          queries: $0.span.rows, keys: $0.offset..<$0.offset + $0.positions.count,
+          start: $0.span.start - $0.positions.lowerBound)
+      }, scale: scale, before: window.map { $0 - 1 }, after: 0, softCap: softCap)
+  }
+
+  /// The places of this call's own keys in a copy of what is seen, `[T]`.
+  var ownPlaces: [Int32] {
+    seen.flatMap { part in (0..<part.span.rows.count).map { Int32(part.offset + part.span.start - part.positions.lowerBound + $0) } }
   }
 }

@@ -136,12 +136,12 @@ private final class CodePage {
           }
         }
         var whole = rows(0), later = rows(1)
-        kernels.attend_page(&pages[0].codes, nil, 0, width, &whole, Int32(count))
+        kernels.attend_page(&pages[0].codes, nil, 0, width, 0, &whole, Int32(count))
         if parted {
-          kernels.attend_page(&pages[1].codes, nil, 64, width, &later, Int32(count))
+          kernels.attend_page(&pages[1].codes, nil, 64, width, 0, &later, Int32(count))
           kernels.merge_rows(&whole, later, Int32(count), width)
         } else {
-          kernels.attend_page(&pages[1].codes, &pages[0].codes, 64, width, &whole, Int32(count))
+          kernels.attend_page(&pages[1].codes, &pages[0].codes, 64, width, 0, &whole, Int32(count))
         }
         for row in 0..<count {
           kernels.finish_row(&whole[row], width, &result[row * (width + 2)])

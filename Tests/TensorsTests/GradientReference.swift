@@ -50,8 +50,10 @@ extension Activation {
   /// By definition.
   func value(_ x: Double) -> Double {
     switch self {
+    case .relu: max(0, x)
+    case .tanh: Foundation.tanh(x)
     case .silu: x / (1 + exp(-x))
-    case .geluTanh: 0.5 * x * (1 + tanh((2 / Double.pi).squareRoot() * (x + 0.044715 * x * x * x)))
+    case .geluTanh: 0.5 * x * (1 + Foundation.tanh((2 / Double.pi).squareRoot() * (x + 0.044715 * x * x * x)))
     case .gelu: 0.5 * x * (1 + erf(x / 2.0.squareRoot()))
     }
   }

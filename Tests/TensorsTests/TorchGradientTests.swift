@@ -77,7 +77,7 @@ import Testing
     try decoder.visit(trainer, at: ModulePath())
     let context = WholeSequence(
       tokens: ReferenceModel.tokens.count, layers: decoder.configuration.layers,
-      keyValueHeads: decoder.configuration.keyValueHeads, headWidth: decoder.configuration.headWidth)
+      keyValueHeads: decoder.configuration.layer.keyValueHeads, headWidth: decoder.configuration.layer.headWidth)
     let logits = decoder.logits(decoder(ReferenceModel.tokens, context))
     // A number near the middle of two f16 ones may be cached as the other: one such step is 5e-4 of it, and the random
     // Llama makes about as much of it in its gradients. Noise of 1e-7 in PyTorch's keys does the same there.

@@ -21,16 +21,16 @@ public struct RandomDecoder {
 
   public func make(backend: any Backend = CPUBackend.shared) throws -> Decoder {
     let frequencies = (0..<headWidth / 2).map { pow(10_000, -2 * Double($0) / Double(headWidth)) }
-    let seesAll = DecoderConfiguration.LayerPositions(
-      rotation: Rotation(frequencies: frequencies, pairing: .interleaved), window: nil)
-    let seesWindow = DecoderConfiguration.LayerPositions(
+    let seesAll = LayerPositions(rotation: Rotation(frequencies: frequencies, pairing: .interleaved))
+    let seesWindow = LayerPositions(
       rotation: Rotation(frequencies: frequencies.dropLast(headWidth / 8), pairing: .halves), window: 40)
-    var configuration = DecoderConfiguration(
-      architecture: "random", vocabulary: vocabulary, width: 256, heads: heads, keyValueHeads: keyValueHeads,
-      headWidth: headWidth, hiddenWidth: 512, contextLength: contextLength, normEpsilon: 1e-5, isHeadTied: isHeadTied,
-      positions: (0..<layers).map { $0 % 2 == 0 ? seesAll : seesWindow })
-    configuration.activation = .geluTanh
-    configuration.hasHeadNorms = true
+    var layer = LayerConfiguration(
+      width: 256, heads: heads, keyValueHeads: keyValueHeads, headWidth: headWidth, hiddenWidth: 512, normEpsilon: 1e-5)
+    layer.activation = .geluTanh
+    layer.headNorm = .shared
+    let configuration = DecoderConfiguration(
+      architecture: "random", vocabulary: vocabulary, contextLength: contextLength, layer: layer,
+      isHeadTied: isHeadTied, positions: (0..<layers).map { $0 % 2 == 0 ? seesAll : seesWindow })
     var decoder = Decoder(configuration, backend: backend)
     try decoder.visit(Filler(self, backend: backend), at: ModulePath())
     return decoder

@@ -44,7 +44,7 @@ typedef struct {
 typedef void (*mk_product)(const void *panels, size_t panel_count, size_t columns, mk_tile tile, int tokens,
                            float *y, size_t stride);
 
-typedef enum { MK_SILU, MK_GELU_TANH, MK_GELU } mk_activation;
+typedef enum { MK_SILU, MK_GELU_TANH, MK_GELU, MK_RELU, MK_TANH } mk_activation;
 
 /// Where the keys and values of 64 tokens under one head are: codes, a scale per key and value, and, where codes have 8
 /// bits, a whole factor per 32 of them (otherwise NULL). A number is scale × factor × code.
@@ -77,7 +77,9 @@ typedef struct {
   void (*rms_norm)(const float *x, const float *weight, float epsilon, size_t width, float *y);
   void (*add)(const float *x, const float *y, size_t count, float *z);
   void (*scale)(const float *x, float factor, size_t count, float *y);
-  /// y = activation(gate) × up
+  /// y = (x − mean) / deviation × weight + bias; no bias where it is NULL
+  void (*layer_norm)(const float *x, const float *weight, const float *bias, float epsilon, size_t width, float *y);
+  /// y = activation(gate) × up; activation(gate) alone where up is NULL
   void (*gate)(mk_activation activation, const float *gate, const float *up, size_t count, float *y);
   /// Turns pairs (2i, 2i + 1), or (i, i + rotated / 2) when `halves`, by the angles of cosines and sines
   /// `[rotated / 2]`; columns past `rotated` are copied.
@@ -86,10 +88,18 @@ typedef struct {
   /// Natural logarithm of Σ exp(x), with the maximum in `*maximum`.
   float (*log_sum_exp)(const float *x, size_t count, float *maximum);
 
-  void (*to_f16)(const float *x, size_t count, uint16_t *y);
-  void (*from_f16)(const uint16_t *x, size_t count, float *y);
+  // Attention over keys and values in f32. `width` is a multiple of 16.
+  /// Scores of up to 4 queries with all keys: keys `[panels][width][16]` → scores `[16 panels]` each.
+  void (*dense_scores)(const float *const *queries, int count, const float *keys, size_t panels, size_t width,
+                       float *const *scores);
+  /// Scores `[count]` to weights that sum to 1 from `first` to `last`, and 0 elsewhere. A score is first scaled, then
+  /// gets its bias (none where NULL), then is bent to stay within ± cap (not where 0).
+  void (*softmax)(float *scores, size_t count, size_t first, size_t last, float scale, const float *bias, float cap);
+  /// Weighted sums of the values `first ..< last`, `stride` apart, for up to 4 queries → `[width]` each.
+  void (*dense_values)(const float *const *weights, int count, const float *values, size_t stride, size_t first,
+                       size_t last, size_t width, float *const *outputs);
 
-  // Attention. `head_width` is a multiple of 16.
+  // Attention over pages. `head_width` is a multiple of 16.
   /// A query as codes. Returns the scale of their products with keys' codes.
   float (*encode_query)(const float *x, size_t head_width, float scale, int16_t *codes);
   /// Puts one token's key and value into a page.
@@ -99,9 +109,9 @@ typedef struct {
   /// A page of 8-bit codes as the codes of the 16-bit page that attend_page reads.
   void (*expand_page)(const mk_page *page, size_t head_width, int16_t *keys, int16_t *values);
   /// Adds a page of 16-bit codes, which begins at position `start`, to what rows have found. Meanwhile the codes of the
-  /// following page, or NULL, are brought near.
-  void (*attend_page)(const mk_page *page, const mk_page *following, int start, size_t head_width, mk_row *rows,
-                      int count);
+  /// following page, or NULL, are brought near. Scores are bent to stay within ± cap, unless it is 0.
+  void (*attend_page)(const mk_page *page, const mk_page *following, int start, size_t head_width, float cap,
+                      mk_row *rows, int count);
   /// Adds what the same queries have found in later pages.
   void (*merge_rows)(mk_row *rows, const mk_row *later, int count, size_t head_width);
   /// The result `[head_width]`: weighted values / sum.

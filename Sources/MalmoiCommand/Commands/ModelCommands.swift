@@ -105,7 +105,7 @@ struct ShowCommand: AsyncParsableCommand {
     }
     let summary = CheckpointSummary(file), configuration = try ModelRegistry.configuration(file)
     let whole = configuration.pageLayout(.i16).bytes(forTokens: tokens)
-    let eight = configuration.headWidth % 32 == 0 ? configuration.pageLayout(.q8_0).bytes(forTokens: tokens) : nil
+    let eight = configuration.layer.headWidth % 32 == 0 ? configuration.pageLayout(.q8_0).bytes(forTokens: tokens) : nil
     let weights = file.tensors.reduce(0) { $0 + $1.byteRange.count }
     let description = Description(
       summary: summary, chatTemplate: try file.chatTemplate(), chatTokens: tokens, cacheBytesI16: whole,

@@ -1,15 +1,47 @@
-// Llama and those that share its shape: SmolLM2, TinyLlama, Mistral, Llama 2 and 3 (Touvron et al. 2023).
+// Llama and those that share its shape: SmolLM2, TinyLlama, Mistral, Llama 2 and 3 (Touvron et al. 2023), Mixtral with
+// its experts (Jiang et al. 2024), and SmolLM3, of whose layers every fourth knows no positions.
 import Checkpoints
 
 enum Llama: DecoderFamily {
   static let architectures = ["llama"]
 
-  static func configuration(_ file: GGUFFile) throws -> DecoderConfiguration {
+  static let forms = [
+    HuggingFaceForm(["llama", "mistral"], as: "llama", names: llamaNames) { try $0.interleavePairs() },
+    HuggingFaceForm(
+      ["mixtral"], as: "llama",
+      names: llamaNames + layerNames("model.layers.{}.block_sparse_moe.", "blk.{}.", [
+        "gate": "ffn_gate_inp", "experts.{}.w1": "ffn_gate_exps", "experts.{}.w2": "ffn_down_exps",
+        "experts.{}.w3": "ffn_up_exps",
+      ])) { try $0.interleavePairs() },
+  ]
+
+  static func configuration(_ checkpoint: any Checkpoint) throws -> DecoderConfiguration {
     // GGUF's Llama files hold query and key rows in the order of interleaved pairs.
-    var configuration = try DecoderConfiguration(file, rotation: .interleaved)
-    if let window = try file.metadata.int("llama.attention.sliding_window", in: 0...1 << 30), window > 0 {
-      for layer in 0..<configuration.layers { configuration.positions[layer].window = window }
+    try DecoderConfiguration(checkpoint, rotation: .interleaved)
+  }
+}
+
+enum SmolLM3: DecoderFamily {
+  static let architectures = ["smollm3"]
+
+  static let forms = [
+    HuggingFaceForm(["smollm3"], as: "smollm3", names: llamaNames) { translation in
+      try translation.interleavePairs()
+      if try !translation.flag("use_sliding_window", default: false) { translation.set("attention.sliding_window", 0) }
+      if let layers = translation.config["no_rope_layers"] {
+        translation.set("rope.layers", try layers.array().map { try $0.int() != 0 })
+      }
     }
+  ]
+
+  static func configuration(_ checkpoint: any Checkpoint) throws -> DecoderConfiguration {
+    var configuration = try DecoderConfiguration(checkpoint, rotation: .interleaved)
+    let turns = try checkpoint.metadata.bools("smollm3.rope.layers")
+      ?? (0..<configuration.layers).map { ($0 + 1) % 4 != 0 }
+    guard turns.count == configuration.layers else {
+      throw checkpoint.metadata.error("smollm3.rope.layers", "expected a flag for each of \(configuration.layers) layers")
+    }
+    for (layer, turns) in turns.enumerated() where !turns { configuration.positions[layer].rotation = nil }
     return configuration
   }
 }

@@ -183,7 +183,7 @@ private struct AttentionTile {
           codesOfPage.values = UnsafeMutableRawPointer(start + codes)
         }
         kernels.attend_page(
-          &codesOfPage, &following, Int32(clamping: page * PageLayout.tokens), width, states, Int32(stateCount))
+          &codesOfPage, &following, Int32(clamping: page * PageLayout.tokens), width, attention.softCap ?? 0, states, Int32(stateCount))
       }
     }
   }

@@ -50,6 +50,28 @@ public final class CPUBackend: Backend {
     return y
   }
 
+  public func layerNorm(_ x: Tensor, weight: Tensor, bias: Tensor?, epsilon: Float) -> Tensor {
+    let width = weight.shape.columns, factorRows = weight.shape.rows, y = Tensor(shape: x.shape, backend: self)
+    let (source, factors, summands, out) = (x.pointer, weight.pointer, bias?.pointer, y.pointer)
+    overRows(x.shape.count / width, elementsPerRow: width) { rows in
+      for row in rows {
+        let own = row % factorRows * width
+        kernels.layer_norm(
+          source + row * width, factors + own, summands.map { $0 + own }, epsilon, width, out + row * width)
+      }
+    }
+    return y
+  }
+
+  public func add(_ x: Tensor, bias: Tensor) -> Tensor {
+    let columns = x.shape.columns, y = Tensor(shape: x.shape, backend: self)
+    let (source, summands, out) = (x.pointer, bias.pointer, y.pointer)
+    overRows(x.shape.rows, elementsPerRow: columns) { rows in
+      for row in rows { kernels.add(source + row * columns, summands, columns, out + row * columns) }
+    }
+    return y
+  }
+
   public func add(_ x: Tensor, _ y: Tensor) -> Tensor {
     let (a, b) = (x.pointer, y.pointer)
     return elementwise(like: x) { range, out in
@@ -69,6 +91,25 @@ public final class CPUBackend: Backend {
     return elementwise(like: gate) { range, out in
       kernels.gate(activation.code, a + range.lowerBound, b + range.lowerBound, range.count, out + range.lowerBound)
     }
+  }
+
+  public func activate(_ x: Tensor, _ activation: Activation) -> Tensor {
+    let a = x.pointer
+    return elementwise(like: x) { range, out in
+      kernels.gate(activation.code, a + range.lowerBound, nil, range.count, out + range.lowerBound)
+    }
+  }
+
+  public func softmax(_ x: Tensor) -> Tensor {
+    let columns = x.shape.columns, y = Tensor(shape: x.shape, backend: self)
+    let (source, out) = (x.pointer, y.pointer)
+    overRows(x.shape.rows, elementsPerRow: columns) { rows in
+      for row in rows {
+        (out + row * columns).update(from: source + row * columns, count: columns)
+        kernels.softmax(out + row * columns, columns, 0, columns, 1, nil, 0)
+      }
+    }
+    return y
   }
 
   public func logSumExp(_ x: Tensor) -> Tensor {
@@ -107,6 +148,8 @@ extension Activation {
     case .silu: MK_SILU
     case .geluTanh: MK_GELU_TANH
     case .gelu: MK_GELU
+    case .relu: MK_RELU
+    case .tanh: MK_TANH
     }
   }
 }

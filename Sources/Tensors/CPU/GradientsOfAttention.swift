@@ -39,64 +39,79 @@ extension CPUBackend {
   }
 
   public func attendGradients(
-    _ upstream: Tensor, _ attention: PagedAttention, queries: Tensor, cached: (keys: Tensor, values: Tensor)
-  ) -> (queries: Tensor, keys: Tensor, values: Tensor) {
-    let tokens = queries.shape[0], heads = queries.shape[1], shape = queries.shape
-    let keyShape: Shape = [tokens, attention.layout.heads, attention.layout.headWidth]
+    _ upstream: Tensor, _ attention: DenseAttention, queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor?
+  ) -> (queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor?) {
+    let heads = queries.shape[1], keyHeads = keys.shape[1], width = queries.shape[2]
     let result = (
-      queries: Tensor(shape: shape, backend: self), keys: Tensor(zeros: keyShape, backend: self),
-      values: Tensor(zeros: keyShape, backend: self))
-    let sums = Tensor(shape: [tokens, heads, 2], backend: self)
-    for part in attention.seen {
+      queries: Tensor(zeros: queries.shape, backend: self), keys: Tensor(zeros: keys.shape, backend: self),
+      values: Tensor(zeros: keys.shape, backend: self), bias: bias.map { Tensor(zeros: $0.shape, backend: self) })
+    let sums = Tensor(shape: [queries.shape[0], heads, 2], backend: self), distances = attention.distances
+    for span in attention.spans {
       let gradient = AttentionGradient(
-        attention: attention, part: part, heads: heads, upstream: upstream.pointer, queries: queries.pointer,
-        keys: cached.keys.pointer, values: cached.values.pointer, sums: sums.pointer,
-        queryGradient: result.queries.pointer, keyGradient: result.keys.pointer, valueGradient: result.values.pointer)
+        attention: attention, span: span, heads: heads, keyHeads: keyHeads, width: width, upstream: upstream.pointer,
+        queries: queries.pointer, keys: keys.pointer, values: values.pointer, sums: sums.pointer,
+        bias: bias?.pointer, leastDistance: distances.lowerBound, distances: distances.count,
+        queryGradient: result.queries.pointer, keyGradient: result.keys.pointer, valueGradient: result.values.pointer,
+        biasGradient: result.bias?.pointer)
       // About half of what is seen, on average, and three sums over the width for each.
-      let work = part.positions.count * attention.layout.headWidth * 2
+      let work = span.keys.count * width * 2
       withExtendedLifetime(sums) {
-        overRows(part.span.rows.count * heads, elementsPerRow: work) { $0.forEach(gradient.ofQuery) }
-        overRows(part.span.rows.count * attention.layout.heads, elementsPerRow: work * gradient.group) {
-          $0.forEach(gradient.ofKey)
-        }
+        overRows(span.queries.count * heads, elementsPerRow: work) { $0.forEach(gradient.ofQuery) }
+        overRows(span.keys.count * keyHeads, elementsPerRow: work * gradient.group) { $0.forEach(gradient.ofKey) }
+        if bias != nil { overRows(heads, elementsPerRow: work * span.queries.count) { $0.forEach(gradient.ofBias) } }
       }
     }
     return result
   }
 }
 
-/// The gradients of one span. With p the probabilities, s the scores before scaling and o the result:
-/// dv = Σ p do, ds = scale × p (do·v − Σ p do·v), dq = Σ ds k, dk = Σ ds q (Dao et al. 2022, appendix B).
+/// The gradients of one span. With p the probabilities, s the scores before bending and o the result:
+/// dv = Σ p do, ds = p (do·v − Σ p do·v) bend′(s), dq = Σ scale ds k, dk = Σ scale ds q (Dao et al. 2022, appendix B).
 private struct AttentionGradient {
-  let attention: PagedAttention
-  let part: PagedAttention.Seen
-  let heads: Int
+  let attention: DenseAttention
+  let span: DenseAttention.Span
+  let heads, keyHeads, width: Int
   let upstream, queries, keys, values: UnsafePointer<Float>
   /// For each query the logarithm of the sum of its exponentials, and Σ p do·v: `[T, heads, 2]`.
   let sums: UnsafeMutablePointer<Float>
+  let bias: UnsafePointer<Float>?
+  let leastDistance, distances: Int
   let queryGradient, keyGradient, valueGradient: UnsafeMutablePointer<Float>
+  let biasGradient: UnsafeMutablePointer<Float>?
 
   var group: Int { heads / keyHeads }
-  private var keyHeads: Int { attention.layout.heads }
-  private var width: Int { attention.layout.headWidth }
 
-  /// Where the key of a position is in the copy of the cache.
   private func place(_ position: Int, _ keyHead: Int) -> Int {
-    ((part.offset + position - part.positions.lowerBound) * keyHeads + keyHead) * width
+    ((span.keys.lowerBound + position) * keyHeads + keyHead) * width
+  }
+
+  /// The place of a bias in `[heads, distances]`.
+  private func biasPlace(_ head: Int, _ row: Int, _ position: Int) -> Int {
+    head * distances + position - (span.start + row) - leastDistance
+  }
+
+  /// The score as it enters the exponential, and its derivative by the score before bending.
+  private func score(_ product: Float, _ head: Int, _ row: Int, _ position: Int) -> (Float, Float) {
+    var score = product * attention.scale
+    if let bias { score += bias[biasPlace(head, row, position)] }
+    guard let cap = attention.softCap else { return (score, 1) }
+    let bent = tanh(score / cap)
+    return (bent * cap, 1 - bent * bent)
   }
 
   /// - Parameter index: row of the span × heads + head.
   func ofQuery(_ index: Int) {
     let (row, head) = index.quotientAndRemainder(dividingBy: heads)
-    let visible = attention.visible(from: part.span.start + row), keyHead = head / group
-    let query = (part.span.rows.lowerBound + row) * heads + head
+    let visible = attention.visible(from: span.start + row, of: span), keyHead = head / group
+    let query = (span.queries.lowerBound + row) * heads + head
     let q = queries + query * width, dy = upstream + query * width, dq = queryGradient + query * width
-    withUnsafeTemporaryAllocation(of: Float.self, capacity: 2 * visible.count) { scratch in
-      let scores = scratch.baseAddress!, products = scores + visible.count
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: 3 * visible.count) { scratch in
+      guard let scores = scratch.baseAddress else { return }
+      let products = scores + visible.count, slopes = products + visible.count
       var highest = -Float.infinity
       for (i, position) in visible.enumerated() {
         let at = place(position, keyHead)
-        scores[i] = dot(q, keys + at, width) * attention.scale
+        (scores[i], slopes[i]) = score(dot(q, keys + at, width), head, row, position)
         products[i] = dot(dy, values + at, width)
         highest = max(highest, scores[i])
       }
@@ -110,29 +125,40 @@ private struct AttentionGradient {
       mean /= sum
       sums[query * 2] = logSum
       sums[query * 2 + 1] = mean
-      dq.update(repeating: 0, count: width)
       for (i, position) in visible.enumerated() {
-        let slope = attention.scale * exp(scores[i] - logSum) * (products[i] - mean)
+        let slope = attention.scale * exp(scores[i] - logSum) * (products[i] - mean) * slopes[i]
         accumulate(slope, keys + place(position, keyHead), width, into: dq)
       }
     }
   }
 
-  /// - Parameter index: row of the span × key heads + key head.
+  /// The probability of a key for a query, and the gradient with respect to its score before bending.
+  private func slope(_ row: Int, _ head: Int, _ position: Int) -> (probability: Float, slope: Float) {
+    let query = (span.queries.lowerBound + row) * heads + head, at = place(position, head / group)
+    let (score, bend) = score(dot(queries + query * width, keys + at, width), head, row, position)
+    let probability = exp(score - sums[query * 2])
+    let product = dot(upstream + query * width, values + at, width)
+    return (probability, probability * (product - sums[query * 2 + 1]) * bend)
+  }
+
+  /// - Parameter index: key of the span × key heads + key head.
   func ofKey(_ index: Int) {
-    let (row, keyHead) = index.quotientAndRemainder(dividingBy: keyHeads)
-    let at = place(part.span.start + row, keyHead)
-    let target = ((part.span.rows.lowerBound + row) * keyHeads + keyHead) * width
-    let k = keys + at, v = values + at, dk = keyGradient + target, dv = valueGradient + target
-    let seeing = min(part.span.rows.count - row, attention.window ?? .max)
-    for later in row..<row + seeing {
+    let (position, keyHead) = index.quotientAndRemainder(dividingBy: keyHeads), at = place(position, keyHead)
+    for row in attention.seeing(position, of: span) {
       for head in keyHead * group..<(keyHead + 1) * group {
-        let query = (part.span.rows.lowerBound + later) * heads + head
-        let q = queries + query * width, dy = upstream + query * width
-        let probability = exp(dot(q, k, width) * attention.scale - sums[query * 2])
-        accumulate(probability, dy, width, into: dv)
-        let slope = attention.scale * probability * (dot(dy, v, width) - sums[query * 2 + 1])
-        accumulate(slope, q, width, into: dk)
+        let query = ((span.queries.lowerBound + row) * heads + head) * width
+        let (probability, slope) = slope(row, head, position)
+        accumulate(probability, upstream + query, width, into: valueGradient + at)
+        accumulate(slope * attention.scale, queries + query, width, into: keyGradient + at)
+      }
+    }
+  }
+
+  func ofBias(_ head: Int) {
+    guard let biasGradient else { return }
+    for row in 0..<span.queries.count {
+      for position in attention.visible(from: span.start + row, of: span) {
+        biasGradient[biasPlace(head, row, position)] += slope(row, head, position).slope
       }
     }
   }

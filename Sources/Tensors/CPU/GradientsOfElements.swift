@@ -6,7 +6,7 @@ import Darwin
 #endif
 
 extension CPUBackend {
-  public func gateGradient(_ upstream: Tensor, gate: Tensor, up: Tensor, activation: Activation) -> Tensor {
+  public func gateGradient(_ upstream: Tensor, gate: Tensor, up: Tensor?, activation: Activation) -> Tensor {
     switch activation {
     case .silu:
       // d/dx x σ(x) = σ(x) (1 + x (1 − σ(x)))
@@ -27,6 +27,12 @@ extension CPUBackend {
         let x = Self.bounded(x)
         return 0.5 * erfc(-x * Float(0.5).squareRoot()) + x * exp(-0.5 * x * x) / Float(2 * Double.pi).squareRoot()
       }
+    case .relu: gateGradient(upstream, gate, up) { $0 > 0 ? 1 : 0 }
+    case .tanh:
+      gateGradient(upstream, gate, up) { x in
+        let bent = tanh(x)
+        return 1 - bent * bent
+      }
     }
   }
 
@@ -36,12 +42,12 @@ extension CPUBackend {
 
   @inline(__always)
   private func gateGradient(
-    _ upstream: Tensor, _ gate: Tensor, _ up: Tensor, derivative: (Float) -> Float
+    _ upstream: Tensor, _ gate: Tensor, _ up: Tensor?, derivative: (Float) -> Float
   ) -> Tensor {
     let result = Tensor(shape: gate.shape, backend: self)
-    let (dy, x, factors, out) = (upstream.pointer, gate.pointer, up.pointer, result.pointer)
+    let (dy, x, factors, out) = (upstream.pointer, gate.pointer, up?.pointer, result.pointer)
     overRows(gate.shape.count, elementsPerRow: 8) { range in
-      for index in range { out[index] = dy[index] * factors[index] * derivative(x[index]) }
+      for index in range { out[index] = dy[index] * (factors?[index] ?? 1) * derivative(x[index]) }
     }
     return result
   }

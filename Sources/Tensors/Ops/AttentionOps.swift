@@ -22,12 +22,14 @@ extension PagedAttention {
     let backend = queries.backend
     let attended = backend.attend(self, queries: queries, keys: keys, values: values)
     guard queries.needsGradient || keys.needsGradient || values.needsGradient else { return attended }
-    let cached = backend.cached(self)
-    let attention = withoutPages
+    let cached = backend.cached(self), attention = dense, own = ownPlaces
     return attended.recorded([
       Pullback(to: [queries, keys, values]) {
-        let found = backend.attendGradients($0, attention, queries: queries, cached: cached)
-        return [found.queries, found.keys, found.values]
+        let found = backend.attendGradients(
+          $0, attention, queries: queries, keys: cached.keys, values: cached.values, bias: nil)
+        return [found.queries] + [found.keys, found.values].map { gradient in
+          gradient.reshaped([gradient.shape[0], gradient.shape[1] * gradient.shape[2]]).rows(at: own).reshaped(keys.shape)
+        }
       }
     ])
   }

@@ -13,6 +13,26 @@ extension Tensor {
     return product.recorded([Pullback(to: x) { $0.backend.scale($0, by: factor) }])
   }
 
+  /// This tensor's rows, each plus `bias`, which is as long as they are.
+  public func adding(bias: Tensor) -> Tensor {
+    let sum = backend.add(self, bias: bias)
+    guard needsGradient || bias.needsGradient else { return sum }
+    return sum.recorded([
+      Pullback(to: self) { $0 }, Pullback(to: bias) { $0.backend.biasGradient($0, columns: bias.shape.count) },
+    ])
+  }
+
+  public func activated(_ activation: Activation) -> Tensor {
+    let result = backend.activate(self, activation)
+    guard needsGradient else { return result }
+    return result.recorded([
+      Pullback(to: self) { $0.backend.gateGradient($0, gate: self, up: nil, activation: activation) }
+    ])
+  }
+
+  /// cap × tanh(x / cap): numbers bent to stay within ± cap (Gemma 2).
+  public func softCapped(_ cap: Float) -> Tensor { (self * (1 / cap)).activated(.tanh) * cap }
+
   /// activation(self) × up, where self is the gate (Shazeer 2020).
   public func activated(_ activation: Activation, times up: Tensor) -> Tensor {
     let product = backend.gate(self, up, activation: activation)

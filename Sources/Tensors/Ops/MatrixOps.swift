@@ -23,6 +23,13 @@ extension Tensor {
   /// x `[T, inputs]` times a weight `[outputs, inputs]`, transposed → `[T, outputs]`; see ``products(_:)``.
   public func product(_ weight: Tensor) -> Tensor { products([weight])[0] }
 
+  /// `[rows, columns]` → `[columns, rows]`
+  public func transposed() -> Tensor {
+    let result = backend.transpose(self)
+    guard needsGradient else { return result }
+    return result.recorded([Pullback(to: self) { $0.backend.transpose($0) }])
+  }
+
   /// Rows `indices` of a `[rows, columns]` tensor of any data type → `[indices.count, columns]`.
   public func rows(at indices: [Int32]) -> Tensor {
     let rows = backend.rows(of: self, at: indices)

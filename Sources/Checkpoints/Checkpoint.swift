@@ -1,0 +1,31 @@
+// What a model is built from, wherever it came from: metadata and tensors under GGUF's names.
+
+/// A model's metadata and tensors, named as GGUF names them. A GGUF file is one as it stands; a Hugging Face folder is
+/// presented as one, so that loading, converting and quantizing know a single form.
+public protocol Checkpoint: Sendable {
+  /// The file or folder, for error messages.
+  var path: String { get }
+  var metadata: GGUFMetadata { get }
+  /// All tensors, in the order of the file.
+  var tensorNames: [String] { get }
+  func contains(_ name: String) -> Bool
+  /// The tensor of this name, nil if there is none. What a folder keeps in another form is brought into GGUF's here.
+  func tensor(_ name: String) throws(CheckpointError) -> GGUFTensor?
+}
+
+extension Checkpoint {
+  /// The tensor of this name.
+  /// - Throws: ``CheckpointError`` that names it when it is missing.
+  public func tensor(required name: String) throws(CheckpointError) -> GGUFTensor {
+    guard let tensor = try tensor(name) else {
+      throw CheckpointError(path: path, field: "tensor \(name)", message: "missing")
+    }
+    return tensor
+  }
+}
+
+extension GGUFFile: Checkpoint {
+  public var tensorNames: [String] { tensors.map(\.name) }
+
+  public func contains(_ name: String) -> Bool { tensor(name) != nil }
+}

@@ -1,0 +1,76 @@
+// T5, FLAN-T5 and mT5 (Raffel et al. 2020; Chung et al. 2022; Xue et al. 2021): positions are distances.
+import Checkpoints
+import Layers
+
+enum T5: EncoderDecoderFamily {
+  static let architectures = ["t5"]
+
+  private static let attention: KeyValuePairs = [
+    "layer.0.SelfAttention.q": "attn_q", "layer.0.SelfAttention.k": "attn_k", "layer.0.SelfAttention.v": "attn_v",
+    "layer.0.SelfAttention.o": "attn_o", "layer.0.SelfAttention.relative_attention_bias": "attn_rel_b",
+    "layer.0.layer_norm": "attn_norm",
+  ]
+
+  private static func feedForward(_ layer: Int) -> KeyValuePairs<String, String> {
+    [
+      "layer.\(layer).DenseReluDense.wi": "ffn_up", "layer.\(layer).DenseReluDense.wi_0": "ffn_gate",
+      "layer.\(layer).DenseReluDense.wi_1": "ffn_up", "layer.\(layer).DenseReluDense.wo": "ffn_down",
+      "layer.\(layer).layer_norm": "ffn_norm",
+    ]
+  }
+
+  static let forms = [
+    HuggingFaceForm(
+      ["t5", "mt5"], as: "t5",
+      names: [
+        ("shared", "token_embd"), ("encoder.final_layer_norm", "enc.output_norm"),
+        ("decoder.final_layer_norm", "dec.output_norm"), ("lm_head", "output"),
+      ] + layerNames("encoder.block.{}.", "enc.blk.{}.", attention)
+        + layerNames("encoder.block.{}.", "enc.blk.{}.", feedForward(1))
+        + layerNames("decoder.block.{}.", "dec.blk.{}.", attention)
+        + layerNames("decoder.block.{}.", "dec.blk.{}.", [
+          "layer.1.EncDecAttention.q": "cross_attn_q", "layer.1.EncDecAttention.k": "cross_attn_k",
+          "layer.1.EncDecAttention.v": "cross_attn_v", "layer.1.EncDecAttention.o": "cross_attn_o",
+          "layer.1.layer_norm": "cross_attn_norm",
+        ]) + layerNames("decoder.block.{}.", "dec.blk.{}.", feedForward(2)),
+      ignored: ["embed_tokens.weight", "EncDecAttention.relative_attention_bias.weight"]
+    ) { translation in
+      let config = translation.config
+      translation.set(
+        "attention.layer_norm_rms_epsilon", try config["layer_norm_epsilon"]?.double() ?? 1e-6)
+      translation.set("decoder_block_count", try config["num_decoder_layers"]?.int() ?? translation.layerCount())
+      translation.set(
+        "attention.relative_buckets_count", try config["relative_attention_num_buckets"]?.int(in: 1...1 << 12) ?? 32)
+      translation.set(
+        "attention.relative_maximum_distance", try config["relative_attention_max_distance"]?.int(in: 1...1 << 20) ?? 128)
+      // What feed_forward_proj says of the activation, dense_act_fn may not repeat.
+      if config["dense_act_fn"] == nil, let kind = try config["feed_forward_proj"]?.string() {
+        translation.set("hidden_act", kind == "gated-gelu" ? "gelu_new" : String(kind.split(separator: "-").last ?? "relu"))
+      }
+    }
+  ]
+
+  static func configuration(_ checkpoint: any Checkpoint) throws -> EncoderDecoderConfiguration {
+    let metadata = checkpoint.metadata
+    var layer = try LayerConfiguration(checkpoint, architecture: "t5", block: "enc.blk.0.")
+    layer.activation = try checkpoint.activation("t5") ?? (layer.isGated ? .geluTanh : .relu)
+    layer.attentionScale = 1
+    let layers = try metadata.int(required: "t5.block_count", in: 1...1 << 12)
+    let buckets = try metadata.int("t5.attention.relative_buckets_count", in: 4...1 << 12) ?? 32
+    let distance = try metadata.int("t5.attention.relative_maximum_distance", in: 1...1 << 20) ?? 128
+    guard distance > buckets / 2 else {
+      throw metadata.error("t5.attention.relative_maximum_distance", "\(distance) is not beyond the \(buckets / 2) exact distances")
+    }
+    let encoder = EncoderDecoderConfiguration.Half(
+      layer: layer, layers: layers, hasEmbeddingNorm: false, hasFinalNorm: true, relative: (buckets, distance))
+    var decoder = encoder
+    decoder.layers = try metadata.int("t5.decoder_block_count", in: 1...1 << 12) ?? layers
+    decoder.layer.hasCrossAttention = true
+    let isTied = !checkpoint.contains("output.weight")
+    return EncoderDecoderConfiguration(
+      architecture: "t5", vocabulary: try checkpoint.tensor(required: "token_embd.weight").rowCount, contextLength: nil,
+      encoder: encoder, decoder: decoder, isHeadTied: isTied, headHasBias: false,
+      scoreScale: isTied ? 1 / Float(layer.width).squareRoot() : 1,
+      startToken: Int32(try metadata.int("t5.decoder_start_token_id", in: 0...Int(Int32.max)) ?? 0))
+  }
+}

@@ -1,0 +1,114 @@
+// Every family against transformers: a tiny random model of each, as Hugging Face saves it, must give the same numbers.
+import Checkpoints
+import Foundation
+import Layers
+import Models
+import Tensors
+import TestSupport
+import Testing
+
+@Suite struct FamilyTests {
+  static let decoders = [
+    "gpt2", "gpt2-openai", "gpt_neox-parallel", "gpt_neox-sequential", "gptj", "stablelm", "stablelm-parallel", "llama",
+    "llama-biases", "llama-3", "mistral", "mixtral", "qwen2", "qwen2-sliding", "qwen3", "qwen3_moe", "qwen3_moe-step",
+    "qwen3_moe-unnormed", "gemma", "gemma2", "gemma3", "gemma3-five", "phi3", "phi3-longrope", "olmo2", "falcon-7b",
+    "falcon-40b", "exaone-3.5", "exaone4", "exaone4-full", "smollm3",
+  ]
+  static let encoders = [
+    "bert", "bert-bare", "bert-classes", "bert-cross", "roberta", "roberta-classes", "xlm-roberta", "distilbert",
+    "distilbert-classes", "modernbert", "modernbert-classes", "modernbert-cross",
+  ]
+  static let encoderDecoders = ["t5", "t5-gated", "mt5", "bart"]
+
+  @Test("A decoder's logits are those of transformers, two texts in one pass", arguments: decoders)
+  func decoder(name: String) throws {
+    let family = try FamilyFixture(name), model = try Decoder(family.checkpoint)
+    let first = try family.tokens("tokens"), second = try family.tokens("tokens2")
+    let context = DenseContext(lengths: [first.count, second.count], isCausal: true)
+    let logits = model.logits(model(first + second, context))
+    let boundary = first.count * model.configuration.vocabulary
+    #expect(relativeError(logits.values[..<boundary], try family.floats("logits")) <= 1e-4)
+    // LongRoPE's divisors change with the length of the text in transformers; here a text's own length changes nothing.
+    if name != "phi3-longrope" {
+      #expect(relativeError(logits.values[boundary...], try family.floats("logits2")) <= 1e-4)
+    }
+  }
+
+  @Test("An encoder's vectors and scores are those of transformers, two texts in one pass", arguments: encoders)
+  func encoder(name: String) throws {
+    let family = try FamilyFixture(name), model = try Encoder(family.checkpoint)
+    let texts = [try family.tokens("tokens"), try family.tokens("tokens2")], lengths = texts.map(\.count)
+    let types = [try family.tokens("type_ids"), try family.tokens("type_ids2")]
+    let hidden = model(texts.flatMap { $0 }, types: types.flatMap { $0 }, lengths: lengths)
+    let expected = try family.floats("hidden") + family.floats("hidden2")
+    #expect(relativeError(hidden.values, expected) <= 1e-4)
+    if family.has("pooled") {
+      let pooled = try #require(model.classifier).pooled(Pooling.cls.pool(hidden, lengths: lengths))
+      #expect(relativeError(pooled.values, try family.floats("pooled") + family.floats("pooled2")) <= 1e-4)
+    }
+    if family.has("logits") {
+      let scores = try #require(model.maskScores(hidden) ?? model.labelScores(hidden, lengths: lengths))
+      #expect(relativeError(scores.values, try family.floats("logits") + family.floats("logits2")) <= 1e-4)
+    }
+  }
+
+  @Test("An encoder–decoder's numbers are those of transformers, and cached decoding gives the same",
+    arguments: encoderDecoders)
+  func encoderDecoder(name: String) throws {
+    let family = try FamilyFixture(name), model = try EncoderDecoder(family.checkpoint)
+    let texts = [try family.tokens("encoder_tokens"), try family.tokens("encoder_tokens2")]
+    let answers = [try family.tokens("decoder_tokens"), try family.tokens("decoder_tokens2")]
+    let encoded = model.encode(texts.flatMap { $0 }, lengths: texts.map(\.count))
+    let expected = try family.floats("encoder_hidden") + family.floats("encoder_hidden2")
+    #expect(relativeError(encoded.values, expected) <= 1e-4)
+
+    let read = texts[0].count, all = read + texts[1].count, written = answers[0].count
+    let memory = EncoderMemory(
+      layers: model.memory(encoded),
+      spans: [
+        .init(queries: 0..<written, keys: 0..<read), .init(queries: written..<written + answers[1].count, keys: read..<all),
+      ])
+    let context = DenseContext(
+      lengths: answers.map(\.count), isCausal: true, relativeBias: model.decoder.relativeBias)
+    let logits = model.logits(model(answers.flatMap { $0 }, context, memory: memory)).values
+    #expect(relativeError(logits, try family.floats("logits") + family.floats("logits2")) <= 1e-4)
+
+    // Token by token, the first text alone.
+    let alone = EncoderMemory(
+      layers: model.memory(model.encode(texts[0], lengths: [read])), spans: [.init(queries: 0..<1, keys: 0..<read)])
+    let history = DenseContext.History()
+    let steps = answers[0].flatMap { token in
+      let context = DenseContext(after: history, tokens: 1, relativeBias: model.decoder.relativeBias)
+      return model.logits(model([token], context, memory: alone)).values
+    }
+    #expect(steps == Array(logits[..<steps.count]))
+  }
+}
+
+/// A tiny model of a family and what transformers made of two texts, made by Fixtures/families.py.
+struct FamilyFixture {
+  let checkpoint: any Checkpoint
+  private let expected: SafetensorsFile
+
+  init(_ name: String) throws {
+    let folder = fixtureURL("families").appendingPathComponent(name)
+    checkpoint = try ModelRegistry.open(folder.path)
+    expected = try SafetensorsFile(path: folder.appendingPathComponent("expected.safetensors").path)
+  }
+
+  func has(_ name: String) -> Bool { expected.tensor(name) != nil }
+
+  func tokens(_ name: String) throws -> [Int32] {
+    let tensor = try #require(expected.tensor(name))
+    return (0..<tensor.elementCount).map {
+      Int32(littleEndian: tensor.bytes.loadUnaligned(fromByteOffset: $0 * 4, as: Int32.self))
+    }
+  }
+
+  func floats(_ name: String) throws -> [Float] {
+    let tensor = try #require(expected.tensor(name))
+    return (0..<tensor.elementCount).map {
+      Float(bitPattern: UInt32(littleEndian: tensor.bytes.loadUnaligned(fromByteOffset: $0 * 4, as: UInt32.self)))
+    }
+  }
+}
