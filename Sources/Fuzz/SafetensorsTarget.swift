@@ -23,7 +23,8 @@ struct SafetensorsTarget: Target {
       corpus: [
         String(decoding: seed.dropFirst(8).dropLast(Self.dataCount), as: UTF8.self),
         #"{"a":{"dtype":"F32","shape":[4,4],"data_offsets":[0,64]}}"#,
-        #"{"a":{"dtype":"U8","shape":[32],"data_offsets":[0,32]},"b":{"dtype":"I8","shape":[32],"data_offsets":[32,64]}}"#,
+        #"{"a":{"dtype":"U8","shape":[32],"data_offsets":[0,32]},"#
+          + #""b":{"dtype":"I8","shape":[32],"data_offsets":[32,64]}}"#,
       ],
       dictionary: [
         "{", "}", "[", "]", ",", ":", "\"", "\\u0061", "\"a\"", "\"b\"", "\"\"", "\"__metadata__\"", "\"dtype\"",
