@@ -27,7 +27,7 @@ let package = Package(
     .target(name: "Tokenization", dependencies: ["JSON"]),
     .target(name: "ChatTemplates", dependencies: ["JSON", orderedCollections]),
     .target(name: "Layers", dependencies: ["Tensors"]),
-    .target(name: "Checkpoints", dependencies: ["JSON", "Layers", "Tensors", "Tokenization"]),
+    .target(name: "Checkpoints", dependencies: ["JSON", "Layers", "Tensors", "Tokenization", orderedCollections]),
     .target(name: "Models", dependencies: ["Layers", "Checkpoints"]),
     .target(name: "Generation", dependencies: ["Models", "Tokenization", "ChatTemplates", orderedCollections]),
     .target(name: "Hub", dependencies: [crypto]),

@@ -13,11 +13,12 @@ protocol Target: Sendable {
 }
 
 enum TargetName: String, CaseIterable, ExpressibleByArgument {
-  case gguf, tokenizer, template, json
+  case gguf, safetensors, tokenizer, template, json
 
   func make() throws -> any Target {
     switch self {
     case .gguf: try GGUFTarget()
+    case .safetensors: try SafetensorsTarget()
     case .tokenizer: TokenizerTarget()
     case .template: TemplateTarget()
     case .json: JSONTarget()
