@@ -55,7 +55,8 @@ public enum ModelRegistry {
     let file = path + "/config.json"
     let config: JSONField
     do {
-      config = JSONField(try JSONValue(parsing: MappedFile(path: file).bytes))
+      let mapped = try MappedFile(path: file)
+      config = try withExtendedLifetime(mapped) { JSONField(try JSONValue(parsing: mapped.bytes)) }
     } catch let error as JSONError {
       throw CheckpointError(path: file, field: error.field, message: error.message)
     } catch {

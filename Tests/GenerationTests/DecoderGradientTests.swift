@@ -26,8 +26,10 @@ import Testing
     var random = SeededRandom(3)
     let factors = Tensor(
       random.floats(tokens.count * 300), shape: [tokens.count, 300], backend: decoder.backend)
-    let weight = decoder.layers[0].attentionNorm.weight, leaf = weight.requiringGradient()
-    decoder.layers[0].attentionNorm.weight = leaf
+    var norm = try #require(decoder.layers[0].attentionNorms.before)
+    let weight = norm.weight, leaf = weight.requiringGradient()
+    norm.weight = leaf
+    decoder.layers[0].attentionNorms.before = norm
     let context = PagedContext([(KeyValueCache(decoder.configuration.pageLayout(.i16)), tokens.count)])
     let logits = decoder.logits(decoder(tokens, context))
     let gradient = try #require(logits.gradients(upstream: factors)[leaf]).values
@@ -37,7 +39,7 @@ import Testing
     let ends = [step, -step].map { step in
       var moved = decoder
       let values = zip(weight.values, gradient).map { Float(Double($0) + step * Double($1) / length) }
-      moved.layers[0].attentionNorm.weight = Tensor(values, shape: weight.shape, backend: decoder.backend)
+      moved.layers[0].attentionNorms.before?.weight = Tensor(values, shape: weight.shape, backend: decoder.backend)
       return score(moved, factors)
     }
     let slope = (ends[0] - ends[1]) / (2 * step)
