@@ -4,8 +4,19 @@ extension Tokenizer {
   /// Appends the bytes of token `id` to `result`: nothing for an unused token, for an id outside the vocabulary (models
   /// pad their output), and for control and unknown tokens if `skipSpecialTokens`.
   public func appendBytes(of id: Int32, skipSpecialTokens: Bool = false, to result: inout [UInt8]) {
+    var state = TokenDecoder.State(continuesText: true)
+    appendBytes(of: id, skipSpecialTokens: skipSpecialTokens, &state, to: &result)
+  }
+
+  func appendBytes(
+    of id: Int32, skipSpecialTokens: Bool, _ state: inout TokenDecoder.State, to result: inout [UInt8]
+  ) {
     guard id >= 0, Int(id) < kinds.count else { return }
     let piece = index.pieces[Int(id)]
+    if let decoder {
+      if kinds[Int(id)] == .unused || skipSpecialTokens && kinds[Int(id)] == .control { return }
+      return decoder.append(piece, &state, to: &result)
+    }
     switch kinds[Int(id)] {
     case .control, .unknown:
       if !skipSpecialTokens { result.append(contentsOf: piece) }
@@ -19,7 +30,7 @@ extension Tokenizer {
       switch model {
       case .byteLevelBPE:
         if !ByteAlphabet.shared.appendBytes(of: piece, to: &result) { result.append(contentsOf: piece) }
-      case .sentencePiece:
+      default:
         appendUnescaped(piece, to: &result)
       }
     }
@@ -59,6 +70,7 @@ public struct StreamingDecoder: Sendable {
   private let tokenizer: Tokenizer
   private let skipSpecialTokens: Bool
   private var removesSpace: Bool
+  private var state: TokenDecoder.State
   private var pending: [UInt8] = []
 
   /// - Parameter continuesText: whether text precedes the first token. If not, the space that the tokenizer put before
@@ -66,7 +78,8 @@ public struct StreamingDecoder: Sendable {
   public init(_ tokenizer: Tokenizer, skipSpecialTokens: Bool = true, continuesText: Bool = false) {
     self.tokenizer = tokenizer
     self.skipSpecialTokens = skipSpecialTokens
-    removesSpace = tokenizer.addsSpacePrefix && !continuesText
+    removesSpace = tokenizer.decoder == nil && tokenizer.addsSpacePrefix && !continuesText
+    state = TokenDecoder.State(continuesText: continuesText)
   }
 
   /// The text that is complete with token `id`; may be empty.
@@ -78,7 +91,7 @@ public struct StreamingDecoder: Sendable {
   public mutating func append(contentsOf ids: some Sequence<Int32>) -> String {
     for id in ids {
       let before = pending.count
-      tokenizer.appendBytes(of: id, skipSpecialTokens: skipSpecialTokens, to: &pending)
+      tokenizer.appendBytes(of: id, skipSpecialTokens: skipSpecialTokens, &state, to: &pending)
       if removesSpace, pending.count > before {
         if pending[before] == 0x20 { pending.remove(at: before) }
         removesSpace = false

@@ -1,14 +1,17 @@
 // The way in: text to token ids. Decoding is in StreamingDecoder.swift.
 
-/// A tokenizer made from a checkpoint's vocabulary. It gives the token ids that llama.cpp gives, so that GGUF models
-/// see the tokens they were tested with. Safe to use from any number of threads at once.
+/// A tokenizer. Made from the vocabulary of a GGUF file it gives the token ids that llama.cpp gives, made from a Hugging
+/// Face folder those that Hugging Face's library gives: so models see the tokens they were made and tested with. Safe to
+/// use from any number of threads at once.
 public final class Tokenizer: Sendable {
   private enum Encoder: Sendable {
     case byteLevel(ByteLevelEncoder)
     case sentencePiece(SentencePieceEncoder)
+    case pipeline(TextPipeline)
   }
 
-  public let model: TokenizerModel
+  /// The algorithm; nil for one that GGUF has no name for.
+  public let model: TokenizerModel?
   /// What each token is for, by id; well-known spellings have been corrected where the checkpoint mislabels them.
   public let kinds: [TokenKind]
   /// The tokens after which a model has finished, ascending.
@@ -22,7 +25,15 @@ public final class Tokenizer: Sendable {
   /// Whether SentencePiece text is given a space to begin with.
   public let addsSpacePrefix: Bool
 
+  /// How the tokenizer's own file says that texts for encoders are to be truncated and padded; applied on request only.
+  public let truncation: EncodingTruncation?
+  public let batchPadding: EncodingPadding?
+
   let index: PieceIndex
+  /// nil for a tokenizer from a GGUF file, whose tokens are decoded by their kinds.
+  let decoder: TokenDecoder?
+  let postProcessor: PostProcessor?
+  private let boundary: (before: [Int32], after: [Int32])
   private let specials: SpecialTokens
   private let swallowsSpaceBefore: Set<Int32>
   private let swallowsSpaceAfter: Set<Int32>
@@ -30,7 +41,38 @@ public final class Tokenizer: Sendable {
   private let scratch = ScratchPool()
 
   /// - Throws: `TokenizerError` for a vocabulary that contradicts itself or needs what is not supported.
-  public init(_ vocabulary: TokenizerVocabulary) throws {
+  public convenience init(_ vocabulary: TokenizerVocabulary) throws {
+    switch vocabulary.model {
+    case .byteLevelBPE, .sentencePiece: try self.init(merging: vocabulary)
+    case .wordPiece, .unigram: try self.init(TokenizerDefinition(vocabulary))
+    }
+  }
+
+  init(_ definition: TokenizerDefinition) throws {
+    index = try PieceIndex(definition.pieces)
+    model = definition.model
+    kinds = definition.kinds
+    endOfGeneration = definition.endOfGeneration
+    beginningOfSequence = definition.beginningOfSequence
+    endOfSequence = definition.endOfSequence
+    unknown = definition.unknown
+    padding = definition.padding
+    let boundary = definition.postProcessor?.boundary ?? (before: [], after: [])
+    self.boundary = boundary
+    addsBeginningOfSequence = definition.beginningOfSequence.map { boundary.before.contains($0) } ?? false
+    addsEndOfSequence = definition.endOfSequence.map { boundary.after.contains($0) } ?? false
+    addsSpacePrefix = definition.addsSpacePrefix
+    truncation = definition.truncation
+    batchPadding = definition.batchPadding
+    decoder = definition.decoder
+    postProcessor = definition.postProcessor
+    encoder = .pipeline(definition.pipeline)
+    specials = try SpecialTokens([])
+    swallowsSpaceBefore = []
+    swallowsSpaceAfter = []
+  }
+
+  private init(merging vocabulary: TokenizerVocabulary) throws {
     let count = vocabulary.pieces.count
     let index = try PieceIndex(vocabulary.pieces)
     var kinds = vocabulary.kinds
@@ -76,6 +118,8 @@ public final class Tokenizer: Sendable {
       encoder = .sentencePiece(try SentencePieceEncoder(vocabulary, index: index))
       addsByDefault = true
       addsSpacePrefix = vocabulary.addsSpacePrefix ?? true
+    case .wordPiece, .unigram:
+      throw TokenizerError.missingMerges
     }
     addsBeginningOfSequence = vocabulary.addsBeginningOfSequence ?? (addsByDefault && beginningOfSequence != nil)
     addsEndOfSequence = vocabulary.addsEndOfSequence ?? false
@@ -87,6 +131,19 @@ public final class Tokenizer: Sendable {
     }
 
     model = vocabulary.model
+    decoder = nil
+    truncation = nil
+    batchPadding = nil
+    boundary = (
+      addsBeginningOfSequence ? [beginningOfSequence].compactMap(\.self) : [],
+      addsEndOfSequence ? [endOfSequence].compactMap(\.self) : []
+    )
+    postProcessor = .template(
+      single: [.tokens(boundary.before, typeID: 0), .text(0, typeID: 0), .tokens(boundary.after, typeID: 0)],
+      pair: [
+        .tokens(boundary.before, typeID: 0), .text(0, typeID: 0), .tokens(boundary.after, typeID: 0),
+        .text(1, typeID: 1), .tokens(boundary.after, typeID: 1),
+      ])
     specials = try SpecialTokens(pieces: vocabulary.pieces, kinds: kinds)
     swallowsSpaceBefore = Set(vocabulary.swallowsSpaceBefore)
     swallowsSpaceAfter = Set(vocabulary.swallowsSpaceAfter)
@@ -142,7 +199,15 @@ public final class Tokenizer: Sendable {
   ) -> [Int32] {
     scratch.lend { scratch in
       var output = TokenBuffer(capacity: bytes.count / 3 + 16)
-      if addsBoundaryTokens, addsBeginningOfSequence, let id = beginningOfSequence { output.append(id) }
+      if addsBoundaryTokens { for id in boundary.before { output.append(id) } }
+      if case .pipeline(let pipeline) = encoder {
+        WellFormedText.with(bytes) { text in
+          let bytes = UnsafeBufferPointer(start: text.base, count: text.count)
+          pipeline.encode(bytes, specialTokens, scratch, into: &output)
+        }
+        if addsBoundaryTokens { for id in boundary.after { output.append(id) } }
+        return output.tokens
+      }
       let allowed = AllowedRanges(specialTokens)
       var position = 0
       var isAfterSpecial = true
@@ -166,8 +231,27 @@ public final class Tokenizer: Sendable {
           while position < bytes.count, isASCIISpace(bytes[position]) { position += 1 }
         }
       }
-      if addsBoundaryTokens, addsEndOfSequence, let id = endOfSequence { output.append(id) }
+      if addsBoundaryTokens { for id in boundary.after { output.append(id) } }
       return output.tokens
+    }
+  }
+
+  /// The tokens of a text with their places in it, without boundary tokens.
+  func tokens(_ text: String, _ specialTokens: SpecialTokenParsing) -> [TextPipeline.Token] {
+    if case .pipeline(let pipeline) = encoder {
+      var text = text
+      return text.withUTF8 { bytes in
+        scratch.lend { scratch in pipeline.tokens(bytes, specialTokens, scratch) }
+      }
+    }
+    // These lose nothing of a text, so each token stands for as many bytes as it decodes to.
+    var position = addsSpacePrefix && !text.isEmpty ? -1 : 0
+    var word = -1
+    return encode(text, specialTokens: specialTokens, addsBoundaryTokens: false).map { id in
+      let start = position
+      position += bytes(of: id).count
+      word += 1
+      return TextPipeline.Token(id: id, start: max(0, start), end: max(0, position), word: word)
     }
   }
 
@@ -176,6 +260,7 @@ public final class Tokenizer: Sendable {
     into output: inout TokenBuffer
   ) {
     switch encoder {
+    case .pipeline: break
     case .byteLevel(let encoder):
       encoder.encode(bytes, scratch, into: &output)
     case .sentencePiece(let encoder):

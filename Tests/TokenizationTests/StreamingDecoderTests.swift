@@ -10,7 +10,7 @@ import Tokenization
 
   @Test("Text is the same however its tokens arrive, and never broken", arguments: texts)
   func everySplit(_ text: String) throws {
-    for model in TokenizerModel.allCases {
+    for model in [TokenizerModel.byteLevelBPE, .sentencePiece] {
       let tokenizer = try Tokenizer(reducedVocabulary(model))
       let ids = tokenizer.encode(text)
       for split in 0...ids.count {

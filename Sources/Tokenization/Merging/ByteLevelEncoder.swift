@@ -1,7 +1,7 @@
 // Byte-level BPE: cut into words, spell the bytes, merge by rank.
 
 /// Encodes text without special tokens for `TokenizerModel.byteLevelBPE`.
-struct ByteLevelEncoder: Sendable {
+struct ByteLevelEncoder: WordEncoder {
   private let index: PieceIndex
   private let preTokenizer: PreTokenizer
   private let merges: MergeTable
@@ -10,14 +10,20 @@ struct ByteLevelEncoder: Sendable {
 
   init(_ vocabulary: TokenizerVocabulary, index: PieceIndex, preTokenizer: PreTokenizer) throws {
     guard !vocabulary.merges.isEmpty else { throw TokenizerError.missingMerges }
+    let merges = try MergeTable(vocabulary.merges, index: index)
+    self.init(index: index, merges: merges, preTokenizer: preTokenizer, unknown: nil)
+  }
+
+  /// - Parameter unknown: what a byte becomes that no token stands for; nil to lose it.
+  init(index: PieceIndex, merges: MergeTable, preTokenizer: PreTokenizer, unknown: Int32?) {
     self.index = index
     self.preTokenizer = preTokenizer
-    merges = try MergeTable(vocabulary.merges, index: index)
+    self.merges = merges
     byteTokens = FlatTable(repeating: -1, count: 256)
     for byte in 0..<256 {
       var spelling: [UInt8] = []
       ByteAlphabet.shared.appendSpelling(of: UInt8(byte), to: &spelling)
-      byteTokens.start[byte] = index.id(of: spelling) ?? -1
+      byteTokens.start[byte] = index.id(of: spelling) ?? unknown ?? -1
     }
   }
 
@@ -29,36 +35,44 @@ struct ByteLevelEncoder: Sendable {
           let length = end - start
           let word = text.base + start
           guard length <= WordCache.longestWord else {
-            return encodeWord(word, length, view, scratch, into: &output)
+            return encodeWord(word, length, view, scratch) { id, _, _ in output.append(id) }
           }
           let key = WordCache.key(word, length: length, readable: text.count - start)
           if cache.append(key, to: &output) { return }
           let before = output.count
-          encodeWord(word, length, view, scratch, into: &output)
+          encodeWord(word, length, view, scratch) { id, _, _ in output.append(id) }
           cache.remember(key, output, from: before)
         }
       }
     }
   }
 
+  func encodeWord(
+    _ word: UnsafePointer<UInt8>, _ length: Int, _ scratch: EncoderScratch, _ emit: (Int32, Int, Int) -> Void
+  ) {
+    index.withUnsafeView { encodeWord(word, length, $0, scratch, emit) }
+  }
+
+  @inline(__always)
   private func encodeWord(
     _ word: UnsafePointer<UInt8>, _ length: Int, _ view: PieceIndex.View, _ scratch: EncoderScratch,
-    into output: inout TokenBuffer
+    _ emit: (Int32, Int, Int) -> Void
   ) {
     if preTokenizer.ignoresMerges, length <= view.longest {
       let id = wholeWord(word, length, view, scratch)
-      if id >= 0 { return output.append(id) }
+      if id >= 0 { return emit(id, 0, length) }
     }
     var at = 0
     while at < length {
+      let partStart = at
       let partEnd = min(length, at + SymbolMerger.symbolLimit)
       scratch.merger.removeAll()
       while at < partEnd {
         scratch.merger.append(id: byteTokens.start[Int(word[at])], length: 1)
         at += 1
       }
-      scratch.merger.merge(by: merges) { id, _, _ in
-        if id >= 0 { output.append(id) }
+      scratch.merger.merge(by: merges) { id, start, size in
+        if id >= 0 { emit(id, partStart + start, partStart + start + size) }
       }
     }
   }

@@ -4,11 +4,14 @@ import Synchronization
 /// What one call of `encode` works with. Not thread-safe; `ScratchPool` lends each to one call.
 final class EncoderScratch: @unchecked Sendable {
   let cache = WordCache()
+  /// Most encoders never ask for it.
+  private(set) lazy var parts = PartCache()
   let merger = SymbolMerger()
+  let paths = PathBuffer()
   var bytes: [UInt8] = []
 
   /// Whether an unusually long text has left this too large to keep.
-  var isOvergrown: Bool { merger.footprint + bytes.capacity > 2 << 20 }
+  var isOvergrown: Bool { merger.footprint + paths.footprint + bytes.capacity > 2 << 20 }
 }
 
 /// Idle scratch memory of one tokenizer.

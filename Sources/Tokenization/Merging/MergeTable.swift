@@ -13,7 +13,11 @@ struct MergeTable: MergeRule, Sendable {
   private let hash = ByteHash.shared
 
   /// - Throws: `TokenizerError.malformedMerge` where a merge is not two pieces whose concatenation is a piece.
-  init(_ merges: PackedStrings, index: PieceIndex) throws {
+  ///
+  /// - Parameters:
+  ///   - spaces: where in each merge the space is that separates its parts; nil for the first one there is.
+  ///   - droppedPrefix: how many bytes of the second part are a mark that the result does not have.
+  init(_ merges: PackedStrings, spaces: [Int32]? = nil, droppedPrefix: Int = 0, index: PieceIndex) throws {
     let capacity = tableCapacity(for: merges.count)
     let slots = FlatTable(repeating: Slot(pair: Self.free, priority: noMerge, id: -1), count: capacity)
     self.slots = slots
@@ -32,18 +36,24 @@ struct MergeTable: MergeRule, Sendable {
           }
           // The space that separates is the first after the first byte, which may itself be a space.
           var space = 1
-          while space < length, start[space] != 0x20 { space += 1 }
-          guard space + 1 < length else { throw fail("expected two pieces with a space between") }
+          if let spaces {
+            space = Int(spaces[number])
+          } else {
+            while space < length, start[space] != 0x20 { space += 1 }
+          }
+          guard space > 0, space + 1 + droppedPrefix < length else { throw fail("expected two pieces with a space between") }
           let left = view.id(start, space)
           let right = view.id(start + space + 1, length - space - 1)
           guard left >= 0, right >= 0 else { throw fail("its parts are not in the vocabulary") }
+          let tail = start + space + 1 + droppedPrefix
+          let tailLength = length - space - 1 - droppedPrefix
 
           // Most vocabularies list pieces in the order of their merges.
           var merged = lastMerged + 1
-          if !view.pieces.matches(Int(merged), start, space, start + space + 1, length - space - 1) {
+          if !view.pieces.matches(Int(merged), start, space, tail, tailLength) {
             scratch.removeAll(keepingCapacity: true)
             scratch.append(contentsOf: UnsafeBufferPointer(start: start, count: space))
-            scratch.append(contentsOf: UnsafeBufferPointer(start: start + space + 1, count: length - space - 1))
+            scratch.append(contentsOf: UnsafeBufferPointer(start: tail, count: tailLength))
             merged = scratch.withUnsafeBufferPointer { joined in
               joined.baseAddress.map { view.id($0, joined.count) } ?? -1
             }

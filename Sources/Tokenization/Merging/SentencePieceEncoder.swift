@@ -21,10 +21,7 @@ struct SentencePieceEncoder: Sendable {
     self.index = index
     priorities = FlatTable(repeating: 0, count: count)
     for (id, score) in vocabulary.scores.enumerated() {
-      guard !score.isNaN else { throw TokenizerError.invalidScore(id: Int32(id)) }
-      let bits = (score + 0).bitPattern  // + 0 makes -0 and 0 equal
-      let ascending = bits & 0x8000_0000 != 0 ? ~bits : bits | 0x8000_0000
-      priorities.start[id] = ~ascending
+      priorities.start[id] = try Self.priority(ofScore: score, id: id)
     }
     byteTokens = FlatTable(repeating: -1, count: 256)
     for byte in 0..<256 {
@@ -37,7 +34,15 @@ struct SentencePieceEncoder: Sendable {
     joints = Self.joints(of: vocabulary.pieces)
   }
 
-  private static func joints(of pieces: PackedStrings) -> FlatTable<UInt64> {
+  /// A score as a merge priority, of which the lowest comes first.
+  static func priority(ofScore score: Float, id: Int) throws -> UInt32 {
+    guard !score.isNaN else { throw TokenizerError.invalidScore(id: Int32(id)) }
+    let bits = (score + 0).bitPattern  // + 0 makes -0 and 0 equal
+    let ascending = bits & 0x8000_0000 != 0 ? ~bits : bits | 0x8000_0000
+    return ~ascending
+  }
+
+  static func joints(of pieces: PackedStrings) -> FlatTable<UInt64> {
     let joints = FlatTable<UInt64>(repeating: 0, count: 65536 / 64)
     func join(_ left: UInt8, _ right: UInt8) {
       let pair = Int(left) << 8 | Int(right)

@@ -15,10 +15,10 @@ extension PreTokenizer {
     let make: @Sendable () -> PreTokenizer
   }
 
-  private static let gpt2 = WordRule(
+  static let gpt2 = WordRule(
     contractions: .lowercase, prefix: .space, digitLimit: .max, trailing: .none, endsLines: false)
-  private static let llama3 = WordRule()
-  private static let qwen2 = WordRule(digitLimit: 1)
+  static let llama3 = WordRule()
+  static let qwen2 = WordRule(digitLimit: 1)
   private static let cased = WordRule(
     contractions: .none, separatesCase: true, digitLimit: 1, trailing: .newlinesAndSlashes)
   private static let chineseAndKana = CharacterSet(adding: "\u{4E00}-\u{9FA5}\u{3040}-\u{30FF}")

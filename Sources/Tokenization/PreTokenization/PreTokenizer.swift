@@ -7,6 +7,7 @@ struct PreTokenizer: Sendable {
     case runs(RunRule)
     /// `\s+$`.
     case finalSpaces
+    case expression(Pattern)
   }
 
   /// Each stage cuts every piece that the one before it left.
@@ -27,36 +28,42 @@ struct PreTokenizer: Sendable {
     func emit(_ start: Int, _ end: Int) {
       if isLast { body(start, end) } else { cut(text, start, end, stage: stage + 1, body) }
     }
-    var at = start
     var gap = start
-    while at < end {
-      let match: Range<Int>
-      switch stages[stage] {
-      case .words(let rule):
+    Self.forEachMatch(of: stages[stage], in: text, start, end) { matchStart, matchEnd in
+      if gap < matchStart { emit(gap, matchStart) }
+      if matchStart < matchEnd { emit(matchStart, matchEnd) }
+      gap = matchEnd
+    }
+    if gap < end { emit(gap, end) }
+  }
+
+  /// Calls `body` with the bounds of each match of one stage in order.
+  @inline(__always)
+  static func forEachMatch(
+    of stage: Stage, in text: WellFormedText, _ start: Int, _ end: Int, _ body: (Int, Int) -> Void
+  ) {
+    var at = start
+    switch stage {
+    case .words(let rule):
+      while at < end {
         let matchEnd = rule.matchEnd(in: text, from: at, to: end)
         if matchEnd == at {
           at += text.character(at: at).length
-          continue
+        } else {
+          body(at, matchEnd)
+          at = matchEnd
         }
-        match = at..<matchEnd
-      case .runs(let rule):
-        guard let found = rule.match(in: text, from: at, to: end) else { return emitRest(gap, end, emit) }
-        match = found
-      case .finalSpaces:
-        guard let found = Self.finalSpaces(in: text, from: at, to: end) else { return emitRest(gap, end, emit) }
-        match = found
       }
-      if gap < match.lowerBound { emit(gap, match.lowerBound) }
-      emit(match.lowerBound, match.upperBound)
-      at = match.upperBound
-      gap = at
+    case .runs(let rule):
+      while let found = rule.match(in: text, from: at, to: end) {
+        body(found.lowerBound, found.upperBound)
+        at = found.upperBound
+      }
+    case .finalSpaces:
+      if let found = finalSpaces(in: text, from: at, to: end) { body(found.lowerBound, found.upperBound) }
+    case .expression(let pattern):
+      pattern.forEachMatch(in: UnsafeBufferPointer(start: text.base, count: text.count), start..<end, body)
     }
-    emitRest(gap, end, emit)
-  }
-
-  @inline(__always)
-  private func emitRest(_ gap: Int, _ end: Int, _ emit: (Int, Int) -> Void) {
-    if gap < end { emit(gap, end) }
   }
 
   private static func finalSpaces(in text: WellFormedText, from start: Int, to end: Int) -> Range<Int>? {

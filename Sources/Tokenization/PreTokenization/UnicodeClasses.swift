@@ -26,7 +26,6 @@ struct UnicodeClasses: OptionSet, Sendable, BitwiseCopyable {
 }
 
 /// Text in which every character is a complete UTF-8 sequence of at most U+10FFFF, ready for unchecked scanning.
-/// `WellFormedText.with` is the only way to get one.
 struct WellFormedText {
   let base: UnsafePointer<UInt8>
   let count: Int
@@ -43,6 +42,12 @@ struct WellFormedText {
         if let base = copy.baseAddress { body(WellFormedText(base: base, count: copy.count)) }
       }
     }
+  }
+
+  /// Text that is known to be well-formed; nil if it is empty.
+  init?(wellFormed bytes: UnsafeBufferPointer<UInt8>) {
+    guard let base = bytes.baseAddress else { return nil }
+    self.init(base: base, count: bytes.count)
   }
 
   private init(base: UnsafePointer<UInt8>, count: Int) {

@@ -3,7 +3,7 @@
 /// One regular expression of the family
 /// `contraction | prefix? letters+ | numbers | " "? symbols+ trailing* | \s*[\r\n]+ | \s+(?!\S) | \s+`.
 struct WordRule: Sendable {
-  enum Contractions { case none, lowercase, anyCase }
+  enum Contractions { case none, lowercase, anyCase, anyCaseOfUnicode }
   /// Which alternatives may begin with a character that is none of theirs.
   enum Prefix {
     /// `" "?` before letters, numbers and symbols.
@@ -104,8 +104,10 @@ struct WordRule: Sendable {
 
   @inline(__always)
   private func contractionLength(_ text: WellFormedText, _ position: Int, _ end: Int) -> Int {
-    let fold: UInt8 = contractions == .anyCase ? 0x20 : 0
+    let fold: UInt8 = contractions == .lowercase ? 0 : 0x20
     guard position + 1 < end else { return 0 }
+    // ſ is a small s.
+    if contractions == .anyCaseOfUnicode, text.base[position + 1] == 0xC5, text.base[position + 2] == 0xBF { return 3 }
     let first = text.base[position + 1] | fold
     switch first {
     case UInt8(ascii: "s"), UInt8(ascii: "t"), UInt8(ascii: "m"), UInt8(ascii: "d"): return 2

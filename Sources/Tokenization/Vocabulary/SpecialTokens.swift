@@ -36,26 +36,41 @@ struct SpecialTokens: Sendable {
   private let hasUserDefined: Bool
   let isEmpty: Bool
 
+  /// A spelling to look for.
+  struct Entry {
+    let spelling: ArraySlice<UInt8>
+    let id: Int32
+    /// Whether it counts even where control tokens are plain text.
+    let isUserDefined: Bool
+  }
+
   /// - Throws: `TokenizerError.pieceTooLong`.
   init(pieces: PackedStrings, kinds: [TokenKind]) throws {
-    var ids: [Int] = []
-    var byteCount = 0
+    var entries: [Entry] = []
     for (id, kind) in kinds.enumerated() where kind == .control || kind == .userDefined || kind == .unknown {
-      let length = pieces.offsets[id + 1] - pieces.offsets[id]
+      entries.append(Entry(spelling: pieces[id], id: Int32(id), isUserDefined: kind == .userDefined))
+    }
+    try self.init(entries)
+  }
+
+  /// - Throws: `TokenizerError.pieceTooLong`.
+  init(_ entries: [Entry]) throws {
+    let entries = entries.filter { !$0.spelling.isEmpty }
+    var byteCount = 0
+    for entry in entries {
+      let length = entry.spelling.count
       guard length <= Self.byteLimit else {
-        throw TokenizerError.pieceTooLong(id: Int32(id), bytes: length, limit: Self.byteLimit)
+        throw TokenizerError.pieceTooLong(id: entry.id, bytes: length, limit: Self.byteLimit)
       }
-      if length == 0 { continue }
-      ids.append(id)
       byteCount += length
     }
-    isEmpty = ids.isEmpty
-    hasUserDefined = ids.contains { kinds[$0] == .userDefined }
+    isEmpty = entries.isEmpty
+    hasUserDefined = entries.contains(where: \.isUserDefined)
     openings = FlatTable(repeating: 0, count: 65536 / 64)
     let capacity = tableCapacity(for: byteCount)
     edgeKeys = FlatTable(repeating: 0, count: capacity)
     edgeNodes = FlatTable(repeating: 0, count: capacity)
-    for id in ids { insert(pieces[id], id: Int32(id), isUserDefined: kinds[id] == .userDefined) }
+    for entry in entries { insert(entry.spelling, id: entry.id, isUserDefined: entry.isUserDefined) }
   }
 
   private mutating func insert(_ piece: ArraySlice<UInt8>, id: Int32, isUserDefined: Bool) {

@@ -16,6 +16,10 @@ public enum TokenizerError: Error, Equatable, Sendable, CustomStringConvertible 
   case missingByteToken(UInt8)
   case malformedByteToken(id: Int32, String)
   case unknownPreTokenizer(String, supported: [String])
+  /// A file of a tokenizer, or a field in it such as `model.vocab`, cannot be used.
+  case malformedFile(String, field: String?, reason: String)
+  /// No file in the folder describes a tokenizer.
+  case noTokenizerFile(folder: String, expected: [String])
 
   public var description: String {
     switch self {
@@ -45,6 +49,10 @@ public enum TokenizerError: Error, Equatable, Sendable, CustomStringConvertible 
       "tokenizer: token \(id) is a byte token spelled '\(piece.printable)'; expected the form <0x41>"
     case .unknownPreTokenizer(let name, let supported):
       "tokenizer: unknown pre-tokenizer '\(name.printable)'; supported: \(supported.joined(separator: ", "))"
+    case .malformedFile(let file, let field, let reason):
+      "\(file.printable): \(field.map { $0.printable + ": " } ?? "")\(reason.printable(atMost: 400))"
+    case .noTokenizerFile(let folder, let expected):
+      "\(folder.printable): no tokenizer here; expected one of \(expected.joined(separator: ", "))"
     }
   }
 }

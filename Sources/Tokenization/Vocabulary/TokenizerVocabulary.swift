@@ -6,6 +6,10 @@ public enum TokenizerModel: String, Sendable, CaseIterable {
   case byteLevelBPE = "gpt2"
   /// SentencePiece byte-pair encoding with byte fallback; GGUF calls it `llama`.
   case sentencePiece = "llama"
+  /// BERT's WordPiece; GGUF calls it `bert` and marks the beginnings of words with `▁`.
+  case wordPiece = "bert"
+  /// SentencePiece's Unigram; GGUF calls it `t5`.
+  case unigram = "t5"
 }
 
 /// What a token is for; the raw values are those of GGUF's `tokenizer.ggml.token_type`.
@@ -29,7 +33,7 @@ public struct TokenizerVocabulary: Sendable {
   public var pieces: PackedStrings
   /// One kind per piece; empty when the file has none, and then all are normal.
   public var kinds: [TokenKind] = []
-  /// One score per piece, higher merged first; SentencePiece only.
+  /// One score per piece, higher merged first, or more likely; SentencePiece and Unigram only.
   public var scores: [Float] = []
   /// `left right` in the order in which to merge; byte-level only.
   public var merges = PackedStrings()
@@ -55,6 +59,11 @@ public struct TokenizerVocabulary: Sendable {
   public var addsEndOfSequence: Bool?
   /// Whether SentencePiece text begins with a space that was not written; nil where the file does not say.
   public var addsSpacePrefix: Bool?
+
+  /// How Unigram text is normalized: SentencePiece's compiled map, GGUF's `tokenizer.ggml.precompiled_charsmap`.
+  public var characterMap: [UInt8] = []
+  /// Whether Unigram text has spaces in a row made one, and those at its ends taken off; nil where the file does not say.
+  public var removesExtraSpaces: Bool?
 
   public init(model: TokenizerModel, pieces: PackedStrings) {
     self.model = model

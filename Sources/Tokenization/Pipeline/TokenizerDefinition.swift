@@ -1,0 +1,23 @@
+// Everything that a tokenizer is made of, whichever files it came from.
+
+/// The parts of a tokenizer that works in stages.
+struct TokenizerDefinition {
+  /// The spelling of each token; empty for ids that none has.
+  var pieces: PackedStrings
+  var kinds: [TokenKind]
+  /// What GGUF calls the algorithm; nil where it has no name for it.
+  var model: TokenizerModel?
+  var pipeline: TextPipeline
+  var decoder: TokenDecoder
+  var postProcessor: PostProcessor?
+
+  var beginningOfSequence: Int32?
+  var endOfSequence: Int32?
+  var unknown: Int32?
+  var padding: Int32?
+  var endOfGeneration: [Int32] = []
+  var addsSpacePrefix = false
+
+  var truncation: EncodingTruncation?
+  var batchPadding: EncodingPadding?
+}
