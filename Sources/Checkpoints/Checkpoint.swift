@@ -1,5 +1,14 @@
 // What a model is built from, wherever it came from: metadata and tensors under GGUF's names.
 
+import Tensors
+
+/// How large a tensor is, and how it is stored.
+public struct TensorSize: Sendable {
+  public var dataType: DataType
+  public var elementCount: Int
+  public var byteCount: Int
+}
+
 /// A model's metadata and tensors, named as GGUF names them. A GGUF file is one as it stands; a Hugging Face folder is
 /// presented as one, so that loading, converting and quantizing know a single form.
 public protocol Checkpoint: Sendable {
@@ -8,6 +17,10 @@ public protocol Checkpoint: Sendable {
   var metadata: GGUFMetadata { get }
   /// All tensors, in the order of the file.
   var tensorNames: [String] { get }
+  /// What all tensors take, in no order.
+  var sizes: [TensorSize] { get }
+  /// Bytes of the file, or of all files together.
+  var byteCount: Int { get }
   func contains(_ name: String) -> Bool
   /// The tensor of this name, nil if there is none. What a folder keeps in another form is brought into GGUF's here.
   func tensor(_ name: String) throws(CheckpointError) -> GGUFTensor?
@@ -26,6 +39,10 @@ extension Checkpoint {
 
 extension GGUFFile: Checkpoint {
   public var tensorNames: [String] { tensors.map(\.name) }
+
+  public var sizes: [TensorSize] {
+    tensors.map { TensorSize(dataType: $0.dataType, elementCount: $0.elementCount, byteCount: $0.byteRange.count) }
+  }
 
   public func contains(_ name: String) -> Bool { tensor(name) != nil }
 }

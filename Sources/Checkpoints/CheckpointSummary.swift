@@ -53,7 +53,7 @@ public struct CheckpointSummary: Codable, Equatable, Sendable {
   public let preTokenizer: String?
   public let hasChatTemplate: Bool
 
-  public init(_ file: GGUFFile) {
+  public init(_ file: any Checkpoint) {
     let metadata = file.metadata
     let architecture = metadata["general.architecture"]?.string
     func text(_ key: String) -> String? { metadata["general." + key]?.string }
@@ -73,7 +73,7 @@ public struct CheckpointSummary: Codable, Equatable, Sendable {
     tags = list("tags")
     baseModel = text("base_model.0.name") ?? text("base_model.0.repo_url")
 
-    let formats = Self.formats(file.tensors)
+    let formats = Self.formats(file.sizes)
     let tensorBytes = formats.reduce(0) { $0 + $1.byteCount }
     self.formats = formats
     parameterCount = formats.reduce(0) { $0 + $1.parameterCount }
@@ -96,12 +96,12 @@ public struct CheckpointSummary: Codable, Equatable, Sendable {
     hasChatTemplate = metadata["tokenizer.chat_template"]?.string != nil
   }
 
-  private static func formats(_ tensors: [GGUFTensor]) -> [FormatUse] {
+  private static func formats(_ tensors: [TensorSize]) -> [FormatUse] {
     Dictionary(grouping: tensors, by: \.dataType).map { type, tensors in
       FormatUse(
         format: type.name, tensorCount: tensors.count,
         parameterCount: tensors.reduce(0) { $0 + $1.elementCount },
-        byteCount: tensors.reduce(0) { $0 + $1.byteRange.count })
+        byteCount: tensors.reduce(0) { $0 + $1.byteCount })
     }
     .sorted { ($0.byteCount, $1.format) > ($1.byteCount, $0.format) }
   }

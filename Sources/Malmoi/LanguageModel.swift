@@ -39,7 +39,7 @@ public final class LanguageModel: Sendable {
 
   /// What the model was loaded as.
   public let name: String
-  public let file: GGUFFile
+  public let source: ModelSource
   public let tokenizer: Tokenizer
   /// Nil for a model that continues text and cannot chat.
   public let chatTemplate: ChatTemplate?
@@ -47,54 +47,59 @@ public final class LanguageModel: Sendable {
   public var decoder: Decoder { engine.model }
   public var contextLength: Int { engine.contextLength }
 
-  /// Loads a model from a GGUF file.
+  /// Loads a decoder from a GGUF file or a Hugging Face folder.
   /// - Throws: `CheckpointError`, `TokenizerError` or `TemplateError`, each naming what is wrong with the file.
   ///   A draft model of another vocabulary is a `CheckpointError` of its file.
   public init(path: String, name: String? = nil, options: Options = Options()) throws {
     self.name = name ?? path
-    let file = try GGUFFile(path: path)
-    self.file = file
+    let source = try ModelSource(path: path)
+    self.source = source
+    guard source.shape == .decoder else {
+      throw source.fault("a model that \(source.shape == .encoder ? "reads" : "rewrites") texts and does not continue them")
+    }
     // The tokenizer and the weights need nothing of each other.
     let made = Box<Result<Tokenizer, any Error>>()
     let ready = DispatchGroup()
     DispatchQueue.global().async(group: ready) {
-      made.value = Result { try Tokenizer(file.tokenizerVocabulary()) }
+      made.value = Result { try source.tokenizer() }
     }
     let backend = options.threads.map { CPUBackend(threads: $0) } ?? CPUBackend.shared
-    let decoder = Result { try Decoder(file, backend: backend) }
+    let decoder = Result { try Decoder(source.checkpoint, backend: backend) }
     ready.wait()
-    tokenizer = try made.value?.get() ?? Tokenizer(file.tokenizerVocabulary())
+    let tokenizer = try made.value?.get() ?? source.tokenizer()
+    self.tokenizer = tokenizer
     let model = try decoder.get()
     guard tokenizer.vocabularyCount <= model.configuration.vocabulary else {
       throw CheckpointError(
-        path: path, field: "tokenizer.ggml.tokens",
+        path: path, field: "tokenizer",
         message: "\(tokenizer.vocabularyCount) tokens, of which the embedding has \(model.configuration.vocabulary)")
     }
-    chatTemplate = try file.chatTemplate().map { try ChatTemplate(source: $0) }
+    chatTemplate = try source.chatTemplate().map { try ChatTemplate(source: $0) }
     var engineOptions = Engine.Options()
     engineOptions.batchTokens = options.batchTokens
     engineOptions.cacheType = options.cacheType
     engineOptions.contextLength = options.contextLength
     engineOptions.speculation = try options.draftModel.map {
-      .draftModel(try Self.draftModel(path: $0, for: file, backend: backend))
+      .draftModel(try Self.draftModel(path: $0, for: tokenizer, of: path, backend: backend))
     } ?? options.speculation
     engine = Engine(model, options: engineOptions)
   }
 
   /// A model whose guesses mean the same texts as `target`'s tokens.
-  private static func draftModel(path: String, for target: GGUFFile, backend: any Backend) throws -> Decoder {
-    let file = try GGUFFile(path: path)
-    let own = try file.tokenizerVocabulary().pieces, wanted = try target.tokenizerVocabulary().pieces
+  private static func draftModel(
+    path: String, for target: Tokenizer, of targetPath: String, backend: any Backend
+  ) throws -> Decoder {
+    let source = try ModelSource(path: path), own = try source.tokenizer()
     func differs(_ message: String) -> CheckpointError {
-      CheckpointError(
-        path: path, field: "tokenizer.ggml.tokens", message: "\(message): it cannot draft for \(target.path)")
+      CheckpointError(path: path, field: "tokenizer", message: "\(message): it cannot draft for \(targetPath)")
     }
-    guard own.count == wanted.count else { throw differs("\(own.count) tokens, not \(wanted.count)") }
-    guard own.bytes == wanted.bytes, own.offsets == wanted.offsets else {
-      let first = own.indices.first { !own[$0].elementsEqual(wanted[$0]) }
-      throw differs("token \(first ?? 0) is not the same")
+    guard own.vocabularyCount == target.vocabularyCount else {
+      throw differs("\(own.vocabularyCount) tokens, not \(target.vocabularyCount)")
     }
-    return try Decoder(file, backend: backend)
+    if let token = (0..<Int32(own.vocabularyCount)).first(where: { own.piece(of: $0) != target.piece(of: $0) }) {
+      throw differs("token \(token) is not the same")
+    }
+    return try Decoder(source.checkpoint, backend: backend)
   }
 
   /// Loads a model by name, fetching it first where it is not on this machine.

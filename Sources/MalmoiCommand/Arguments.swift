@@ -48,22 +48,14 @@ struct LoadOptions: ParsableArguments {
   }
 
   func load(_ model: String, speculation: SpeculationArguments? = nil) async throws -> LanguageModel {
-    let path = try await file(of: model), draft = speculation?.draftModel
+    let path = try await hub.pull(model).path, draft = speculation?.draftModel
     var draftPath: String?
-    if let draft { draftPath = try await file(of: draft) }
+    if let draft { draftPath = try await hub.pull(draft).path }
     return try LanguageModel(
       path: path, name: model,
       options: .init(
         threads: threads, contextLength: contextLength, cacheType: cacheType, batchTokens: chunk,
         speculation: speculation?.speculate == .off ? .off : .lookup, draftModel: draftPath))
-  }
-
-  private func file(of model: String) async throws -> String {
-    let local = try await hub.pull(model)
-    guard local.kind == .gguf else {
-      throw Failure("\(local.path): a folder of safetensors, which cannot be run yet; a GGUF file can")
-    }
-    return local.path
   }
 }
 

@@ -53,8 +53,8 @@ final class Chat {
   }
 
   private func greet() {
-    let parameters = model.file.tensors.reduce(0) { $0 + $1.elementCount }
-    let bytes = model.file.tensors.reduce(0) { $0 + $1.byteRange.count }
+    let sizes = model.source.checkpoint.sizes
+    let parameters = sizes.reduce(0) { $0 + $1.elementCount }, bytes = sizes.reduce(0) { $0 + $1.byteCount }
     let million = 1_000_000
     say(
       "\((model.name as NSString).lastPathComponent): "

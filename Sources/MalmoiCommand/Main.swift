@@ -9,14 +9,15 @@ struct MalmoiCommand: AsyncParsableCommand {
     commandName: "malmoi",
     abstract: "A complete large-language-model system.",
     discussion: """
-      MODEL is a name of the catalog (smollm2, gemma3:270m), hf:owner/repository[:file], or the path of a GGUF file. \
+      MODEL is a name of the catalog (smollm2, gemma3:270m), hf:owner/repository[:file], or the path of a GGUF file or \
+      of a Hugging Face folder. \
       Answers go to standard output; progress, statistics and errors to standard error. \
       Exit status: 0, 1 (failed), 2 (used wrongly), 130 (interrupted).
       """,
     version: "0.1.0",
     subcommands: [
       RunCommand.self, PullCommand.self, ListCommand.self, ShowCommand.self, RemoveCommand.self,
-      TokenizeCommand.self, ScoreCommand.self, PerplexityCommand.self, BenchCommand.self,
+      TokenizeCommand.self, EmbedCommand.self, FillCommand.self, ClassifyCommand.self, ScoreCommand.self, PerplexityCommand.self, BenchCommand.self,
     ])
 }
 

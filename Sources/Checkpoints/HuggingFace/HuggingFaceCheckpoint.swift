@@ -76,6 +76,16 @@ public final class HuggingFaceCheckpoint: Checkpoint {
     return String(parts.last ?? "")
   }
 
+  public var byteCount: Int { folder.byteCount }
+
+  public var sizes: [TensorSize] {
+    folder.tensors.compactMap { tensor in
+      tensor.dataType.map {
+        TensorSize(dataType: $0, elementCount: tensor.elementCount, byteCount: tensor.byteRange.count)
+      }
+    }
+  }
+
   public func contains(_ name: String) -> Bool { recipes[name] != nil }
 
   public func tensor(_ name: String) throws(CheckpointError) -> GGUFTensor? {

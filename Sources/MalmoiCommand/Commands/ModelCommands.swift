@@ -90,26 +90,29 @@ struct ShowCommand: AsyncParsableCommand {
     var summary: CheckpointSummary
     var chatTemplate: String?
     var chatTokens: Int
-    var cacheBytesI16: Int
+    var cacheBytesI16: Int?
     var cacheBytesQ8: Int?
     var memoryBytes: Int
   }
 
   func run() async throws {
     let local = try await hub.pull(model)
-    guard local.kind == .gguf else { throw Failure("\(local.path): a folder; only GGUF files can be shown") }
-    let file = try GGUFFile(path: local.path)
+    let source = try ModelSource(path: local.path)
     if template {
-      guard let text = try file.chatTemplate() else { throw Failure("\(local.path): has no chat template") }
+      guard let text = try source.chatTemplate() else { throw Failure("\(local.path): has no chat template") }
       return Output.line(text)
     }
-    let summary = CheckpointSummary(file), configuration = try ModelRegistry.configuration(file)
-    let whole = configuration.pageLayout(.i16).bytes(forTokens: tokens)
-    let eight = configuration.layer.headWidth % 32 == 0 ? configuration.pageLayout(.q8_0).bytes(forTokens: tokens) : nil
-    let weights = file.tensors.reduce(0) { $0 + $1.byteRange.count }
+    let summary = CheckpointSummary(source.checkpoint)
+    var whole: Int?, eight: Int?
+    if source.shape == .decoder {
+      let configuration = try ModelRegistry.configuration(source.checkpoint)
+      whole = configuration.pageLayout(.i16).bytes(forTokens: tokens)
+      eight = configuration.layer.headWidth % 32 == 0 ? configuration.pageLayout(.q8_0).bytes(forTokens: tokens) : nil
+    }
+    let weights = source.checkpoint.sizes.reduce(0) { $0 + $1.byteCount }
     let description = Description(
-      summary: summary, chatTemplate: try file.chatTemplate(), chatTokens: tokens, cacheBytesI16: whole,
-      cacheBytesQ8: eight, memoryBytes: weights + whole)
+      summary: summary, chatTemplate: try source.chatTemplate(), chatTokens: tokens, cacheBytesI16: whole,
+      cacheBytesQ8: eight, memoryBytes: weights + (whole ?? 0))
     if json { return try Output.json(description) }
     print(description, local: local)
   }
@@ -142,7 +145,8 @@ struct ShowCommand: AsyncParsableCommand {
     row("tokenizer", [summary.tokenizer, summary.preTokenizer].compactMap(\.self).joined(separator: ", "))
     row("chat template", description.chatTemplate == nil ? "none: continues text" : "yes (show it with --template)")
     let eight = description.cacheBytesQ8.map { ", or \(Output.bytes($0)) as q8_0" } ?? ""
-    row("memory", "\(Output.bytes(description.memoryBytes)) for a chat of \(Output.number(tokens)) tokens, of which "
-      + "\(Output.bytes(description.cacheBytesI16)) cache\(eight)")
+    row("memory", Output.bytes(description.memoryBytes) + (description.cacheBytesI16.map {
+      " for a chat of \(Output.number(tokens)) tokens, of which \(Output.bytes($0)) cache\(eight)"
+    } ?? ""))
   }
 }

@@ -19,6 +19,8 @@ struct RunCommand: AsyncParsableCommand {
 
   func run() async throws {
     let asked = try prompt ?? (isatty(0) == 1 ? nil : readStandardInput())
+    let path = try await load.hub.pull(model).path
+    if try ModelSource(path: path).shape == .encoderDecoder { return try rewrite(asked, path) }
     let language = try await load.load(model, speculation: speculation)
     guard let asked else {
       return try await Chat(
@@ -40,6 +42,21 @@ struct RunCommand: AsyncParsableCommand {
     }
     if !last.hasSuffix("\n") { Output.text("\n") }
     if stats, let outcome = stream.outcome { Output.note(describe(outcome.statistics)) }
+  }
+}
+
+extension RunCommand {
+  /// An encoder–decoder answers each text by itself.
+  private func rewrite(_ text: String?, _ path: String) throws {
+    guard let text else { throw ValidationError("this model writes one text from another: give it one") }
+    let rewriter = try TextRewriter(path: path, threads: load.threads)
+    var last = ""
+    try rewriter.rewrite(text, options: sampling.options) { piece in
+      Output.text(piece)
+      last = piece
+      return true
+    }
+    if !last.hasSuffix("\n") { Output.text("\n") }
   }
 }
 

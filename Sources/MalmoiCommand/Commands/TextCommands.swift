@@ -25,7 +25,7 @@ struct TokenizeCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let tokenizer = try Tokenizer(GGUFFile(path: try await hub.pull(model).path).tokenizerVocabulary())
+    let tokenizer = try Tokenizer(anyAt: try await hub.pull(model).path)
     let ids = tokenizer.encode(
       try text ?? readStandardInput(), specialTokens: special ? .all : .none, addsBoundaryTokens: !plain)
     let tokens = ids.map {

@@ -1,0 +1,41 @@
+// A model's files before they are a model: a GGUF file, which has everything, or a Hugging Face folder.
+import ChatTemplates
+import Checkpoints
+import Models
+import Tokenization
+
+/// A GGUF file or a folder as Hugging Face publishes models, opened and checked.
+public struct ModelSource: Sendable {
+  public let path: String
+  /// Metadata and tensors.
+  public let checkpoint: any Checkpoint
+  /// Whether the model continues text, reads it, or writes one text from another.
+  public let shape: ModelShape
+  private let folder: TokenizerFolder?
+
+  /// - Throws: `CheckpointError` that names the file and the field or tensor, and what was expected.
+  public init(path: String) throws {
+    self.path = path
+    checkpoint = try ModelRegistry.open(path)
+    shape = try ModelRegistry.shape(of: checkpoint)
+    folder = checkpoint is GGUFFile ? nil : try TokenizerFolder(path: path)
+  }
+
+  /// - Throws: `TokenizerError`, or `CheckpointError` for what a GGUF file says of it.
+  public func tokenizer() throws -> Tokenizer {
+    if let file = checkpoint as? GGUFFile { return try Tokenizer(file.tokenizerVocabulary()) }
+    return try Tokenizer(folder: path)
+  }
+
+  /// The text of the chat template; nil where there is none.
+  public func chatTemplate() throws -> String? {
+    if let file = checkpoint as? GGUFFile { return try file.chatTemplate() }
+    return folder?.chatTemplate
+  }
+
+  /// The most tokens of a text, as the tokenizer's files state it.
+  var tokenizerLimit: Int? { folder?.modelMaximumLength }
+
+  /// An error where the model has not the shape that is asked for.
+  func fault(_ message: String) -> CheckpointError { CheckpointError(path: path, message: message) }
+}

@@ -1,0 +1,181 @@
+// Models that read: a vector for a text, the words behind a mask, a label for a text or a pair of texts.
+import Checkpoints
+import Foundation
+import JSON
+import Models
+import Tensors
+import Tokenization
+
+/// An encoder with its tokenizer (BERT and its relatives). Safe to use from any number of tasks.
+public final class TextEncoder: Sendable {
+  public let source: ModelSource
+  public let tokenizer: Tokenizer
+  public let encoder: Encoder
+  /// The most tokens of a text; what is longer is cut off.
+  public let tokenLimit: Int
+  /// How the model was trained to make one vector of a text.
+  public let pooling: Pooling
+  /// The names of the labels that the model gives, in the order of its scores; empty for a model that gives none.
+  public let labels: [String]
+
+  /// Tokens of one forward pass: enough to share each weight among many, few enough to stay in the caches.
+  private static let batchTokens = 2048
+
+  /// Loads an encoder from a GGUF file or a Hugging Face folder.
+  /// - Throws: `CheckpointError` or `TokenizerError`, each naming what is wrong with the file.
+  public init(path: String, threads: Int? = nil) throws {
+    source = try ModelSource(path: path)
+    guard source.shape == .encoder else { throw source.fault("a model that writes texts, where one that reads is needed") }
+    tokenizer = try source.tokenizer()
+    encoder = try Encoder(source.checkpoint, backend: threads.map { CPUBackend(threads: $0) } ?? CPUBackend.shared)
+    guard tokenizer.vocabularyCount <= encoder.configuration.vocabulary else {
+      throw CheckpointError(
+        path: path, field: "tokenizer",
+        message: "\(tokenizer.vocabularyCount) tokens, of which the embedding has \(encoder.configuration.vocabulary)")
+    }
+    let metadata = source.checkpoint.metadata, architecture = encoder.configuration.architecture
+    let stated = try Self.sentenceSettings(path)
+    tokenLimit = min(stated.limit ?? source.tokenizerLimit ?? .max, encoder.configuration.contextLength)
+    // GGUF numbers the kinds of pooling.
+    let numbered: [Int: Pooling] = [1: .mean, 2: .cls, 3: .last]
+    pooling = try stated.pooling ?? metadata.int("\(architecture).pooling_type").flatMap { numbered[$0] } ?? .mean
+    let names = try metadata.strings("\(architecture).classifier.output_labels")
+    let count = encoder.configuration.classifier?.labels ?? 0
+    labels = (0..<count).map { index in
+      names.flatMap { index < $0.count ? $0.string(at: index) : nil } ?? "LABEL_\(index)"
+    }
+  }
+
+  /// What sentence-transformers notes beside a model: how vectors are pooled, and how long texts may be.
+  private static func sentenceSettings(_ path: String) throws -> (pooling: Pooling?, limit: Int?) {
+    func read(_ name: String) throws -> JSONField? {
+      let file = path + "/" + name
+      guard let data = FileManager.default.contents(atPath: file) else { return nil }
+      do {
+        return JSONField(try JSONValue(parsing: data))
+      } catch {
+        throw CheckpointError(path: file, field: error.field, message: error.message)
+      }
+    }
+    let pooling = try read("1_Pooling/config.json")
+    let kinds: [(key: String, pooling: Pooling)] = [
+      ("pooling_mode_mean_tokens", .mean), ("pooling_mode_cls_token", .cls), ("pooling_mode_lasttoken", .last),
+    ]
+    let limit: Int?
+    do {
+      limit = try read("sentence_bert_config.json")?["max_seq_length"]?.int(in: 1...1 << 30)
+    } catch let error as JSONError {
+      throw CheckpointError(path: path + "/sentence_bert_config.json", field: error.field, message: error.message)
+    }
+    return (kinds.first { pooling?[$0.key]?.value == .bool(true) }?.pooling, limit)
+  }
+
+  /// A text, or two that belong together, as the model takes it, cut off where it is too long.
+  public func encoding(of text: String, pair: String? = nil) throws -> TokenEncoding {
+    try tokenizer.encoding(
+      of: text, pair: pair, specialTokens: .none, truncation: EncodingTruncation(limit: tokenLimit))
+  }
+
+  /// What the last layer says of each token of a text: `[tokens, width]`.
+  public func states(of encodings: [TokenEncoding]) -> Tensor {
+    encoder(encodings.flatMap(\.ids), types: segments(encodings), lengths: encodings.map(\.count))
+  }
+
+  /// The segment of each token, where the model knows as many kinds.
+  private func segments(_ encodings: [TokenEncoding]) -> [Int32]? {
+    encoder.configuration.tokenTypes > 1 ? encodings.flatMap(\.typeIDs) : nil
+  }
+
+  /// One vector for each text, `[texts][width]`. Texts of like length are computed together.
+  /// - Parameters:
+  ///   - pooling: nil for the model's own.
+  ///   - normalized: to length 1, so that a product of two vectors is the cosine between them.
+  /// - Throws: `EncodingError` where special tokens alone are more than the model takes.
+  public func embeddings(
+    of texts: [String], pooling: Pooling? = nil, normalized: Bool = true
+  ) throws -> [[Float]] {
+    let backend = encoder.backend, kind = pooling ?? self.pooling
+    return try inBatches(texts.map { try encoding(of: $0) }) { batch in
+      let vectors = kind.pool(states(of: batch), lengths: batch.map(\.count)), width = vectors.shape.columns
+      let values = vectors.values
+      return withExtendedLifetime(backend) {
+        batch.indices.map { index in
+          let vector = Array(values[index * width..<(index + 1) * width])
+          guard normalized else { return vector }
+          let length = vector.reduce(0) { $0 + $1 * $1 }.squareRoot()
+          return length > 0 ? vector.map { $0 / length } : vector
+        }
+      }
+    }
+  }
+
+  /// Scores of all ``labels`` for each text or pair, `[texts][labels]`: logits, of which a softmax makes probabilities.
+  /// A reranker has one label, how well two texts fit together.
+  /// - Throws: `CheckpointError` for a model without labels.
+  public func labelScores(of texts: [(text: String, pair: String?)]) throws -> [[Float]] {
+    guard !labels.isEmpty else { throw source.fault("has no labels: it was not trained to classify") }
+    return try inBatches(texts.map { try encoding(of: $0.text, pair: $0.pair) }) { batch in
+      let scores = encoder.labelScores(states(of: batch), lengths: batch.map(\.count))?.values ?? []
+      return batch.indices.map { Array(scores[$0 * labels.count..<($0 + 1) * labels.count]) }
+    }
+  }
+
+  /// Computes texts in batches, those of like length together, and gives results in the order of the texts.
+  private func inBatches<Result>(
+    _ encodings: [TokenEncoding], _ compute: ([TokenEncoding]) throws -> [Result]
+  ) rethrows -> [Result] {
+    let order = encodings.indices.sorted { (encodings[$0].count, $0) < (encodings[$1].count, $1) }
+    var results = [Result?](repeating: nil, count: encodings.count), batch: [Int] = [], tokens = 0
+    func run() throws {
+      guard !batch.isEmpty else { return }
+      for (index, result) in zip(batch, try compute(batch.map { encodings[$0] })) { results[index] = result }
+      (batch, tokens) = ([], 0)
+    }
+    for index in order {
+      if tokens + encodings[index].count > Self.batchTokens { try run() }
+      batch.append(index)
+      tokens += encodings[index].count
+    }
+    try run()
+    return results.compactMap(\.self)
+  }
+
+  /// A word that may stand behind a mask.
+  public struct Filling: Sendable, Codable {
+    public var token: Int32
+    /// The word's text.
+    public var word: String
+    public var probability: Double
+  }
+
+  /// The likeliest words behind each mask of a text, the likeliest first, `[masks][top]`.
+  /// - Parameter text: with the tokenizer's own mask, such as `[MASK]` or `<mask>`; either is understood.
+  /// - Throws: `CheckpointError` for a model that does not fill masks, or a text without one.
+  public func fill(_ text: String, top: Int = 5) throws -> [[Filling]] {
+    guard encoder.maskHead != nil else { throw source.fault("was not trained to fill masks") }
+    guard let mask = maskToken else { throw source.fault("its tokenizer has no mask") }
+    var spelled = text
+    for other in Self.maskSpellings { spelled = spelled.replacingOccurrences(of: other, with: mask.piece) }
+    let encoding = try tokenizer.encoding(of: spelled, truncation: EncodingTruncation(limit: tokenLimit))
+    let rows = encoding.ids.indices.filter { encoding.ids[$0] == mask.id }.map { Int32($0) }
+    guard !rows.isEmpty else { throw source.fault("the text has no \(mask.piece)") }
+    let states = encoder(encoding.ids, types: segments([encoding]), lengths: [encoding.count])
+    guard let scores = encoder.maskScores(states.rows(at: rows)) else { return [] }
+    let vocabulary = min(scores.shape.columns, tokenizer.vocabularyCount), values = scores.softmax().values
+    return rows.indices.map { row in
+      let first = row * scores.shape.columns
+      return (0..<vocabulary).sorted { values[first + $0] > values[first + $1] }.prefix(top).map { token in
+        Filling(
+          token: Int32(token),
+          word: String(decoding: tokenizer.bytes(of: Int32(token)), as: UTF8.self).trimmingCharacters(in: .whitespaces),
+          probability: Double(values[first + token]))
+      }
+    }
+  }
+
+  private static let maskSpellings = ["[MASK]", "<mask>"]
+
+  private var maskToken: (id: Int32, piece: String)? {
+    Self.maskSpellings.lazy.compactMap { piece in self.tokenizer.id(ofPiece: piece).map { ($0, piece) } }.first
+  }
+}

@@ -1,0 +1,74 @@
+// Models that write one text from another: translation, summaries, answers (T5, BART).
+import Checkpoints
+import Generation
+import Layers
+import Models
+import Tensors
+import Tokenization
+
+/// An encoder–decoder with its tokenizer.
+public final class TextRewriter: Sendable {
+  public let source: ModelSource
+  public let tokenizer: Tokenizer
+  public let model: EncoderDecoder
+
+  /// Loads an encoder–decoder from a GGUF file or a Hugging Face folder.
+  /// - Throws: `CheckpointError` or `TokenizerError`, each naming what is wrong with the file.
+  public init(path: String, threads: Int? = nil) throws {
+    source = try ModelSource(path: path)
+    guard source.shape == .encoderDecoder else {
+      throw source.fault("not a model that writes one text from another")
+    }
+    tokenizer = try source.tokenizer()
+    model = try EncoderDecoder(source.checkpoint, backend: threads.map { CPUBackend(threads: $0) } ?? CPUBackend.shared)
+    guard tokenizer.vocabularyCount <= model.configuration.vocabulary else {
+      throw CheckpointError(
+        path: path, field: "tokenizer",
+        message: "\(tokenizer.vocabularyCount) tokens, of which the embedding has \(model.configuration.vocabulary)")
+    }
+  }
+
+  /// Writes the answer to a text, piece by piece.
+  ///
+  /// - Parameters:
+  ///   - body: gets each piece of whole characters as it is written; false ends the answer.
+  /// - Returns: why the answer ended.
+  /// - Throws: `GenerationError` for a text longer than the model takes, or options out of range.
+  @discardableResult
+  public func rewrite(
+    _ text: String, options: GenerationOptions = GenerationOptions(), _ body: (String) throws -> Bool
+  ) throws -> FinishReason {
+    try options.sampling.validate()
+    let prompt = try tokenizer.encoding(of: text, specialTokens: .none).ids
+    let limit = model.configuration.contextLength ?? .max
+    guard !prompt.isEmpty else { throw GenerationError.emptyPrompt }
+    guard prompt.count <= limit else {
+      throw GenerationError.exceededContextWindowSize(promptTokens: prompt.count, contextLength: limit)
+    }
+    let encoded = model.encode(prompt, lengths: [prompt.count])
+    let memory = EncoderMemory(
+      layers: model.memory(encoded), spans: [.init(queries: 0..<1, keys: 0..<prompt.count)])
+    let history = DenseContext.History()
+    var sampler = Sampler(options.sampling), written: [Int32] = []
+    var assembler = TextAssembler(tokenizer, stopStrings: options.stopStrings, continuesText: false)
+    var token = model.configuration.startToken
+    let most = min(options.maximumResponseTokens ?? 512, limit - 1)
+    while written.count < most {
+      let context = DenseContext(after: history, tokens: 1, relativeBias: model.decoder.relativeBias)
+      let logits = model.logits(model([token], context, memory: memory))
+      token = withExtendedLifetime(logits) { sampler.sample(logits.floats, recent: written) }
+      if tokenizer.endsGeneration(token) {
+        let rest = assembler.finish()
+        if !rest.isEmpty { _ = try body(rest) }
+        return .stop
+      }
+      written.append(token)
+      let (piece, isStopped) = assembler.append(token)
+      if !piece.isEmpty, try !body(piece) { return .cancelled }
+      if isStopped { return .stop }
+    }
+    let rest = assembler.finish()
+    if !rest.isEmpty { _ = try body(rest) }
+    return .length
+  }
+}
