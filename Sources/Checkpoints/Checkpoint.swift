@@ -22,6 +22,8 @@ public protocol Checkpoint: Sendable {
   /// Bytes of the file, or of all files together.
   var byteCount: Int { get }
   func contains(_ name: String) -> Bool
+  /// Along its slowest axis, how many tensors of like shape are one: the experts of a layer. Nil if there is none.
+  func partCount(of name: String) -> Int?
   /// The tensor of this name, nil if there is none. What a folder keeps in another form is brought into GGUF's here.
   func tensor(_ name: String) throws(CheckpointError) -> GGUFTensor?
 }
@@ -45,4 +47,6 @@ extension GGUFFile: Checkpoint {
   }
 
   public func contains(_ name: String) -> Bool { tensor(name) != nil }
+
+  public func partCount(of name: String) -> Int? { tensor(name).map { $0.shape.count > 2 ? $0.shape[2] : 1 } }
 }

@@ -58,6 +58,7 @@ extension DecoderConfiguration {
     let metadata = checkpoint.metadata, architecture = try metadata.string(required: "general.architecture")
     let key = { (name: String) in "\(architecture).\(name)" }
     let layers = try metadata.int(required: key("block_count"), in: 1...1 << 12)
+    try checkpoint.check(layers: layers, key: key("block_count"))
     let layer = try LayerConfiguration(checkpoint, architecture: architecture)
     let contextLength = try metadata.int(required: key("context_length"), in: 1...1 << 30)
     self.init(
@@ -71,8 +72,17 @@ extension DecoderConfiguration {
     headHasBias = checkpoint.contains("output.bias")
     hasPositionEmbedding = checkpoint.contains("position_embd.weight")
     scoreSoftCap = try metadata.positive(key("final_logit_softcapping")).map { Float($0) }
-    if layer.experts != nil {
-      denseLayers = Set((0..<layers).filter { !checkpoint.contains("blk.\($0).ffn_gate_inp.weight") })
+    guard let experts = layer.experts else { return }
+    for index in 0..<layers {
+      guard checkpoint.contains("blk.\(index).ffn_gate_inp.weight") else {
+        denseLayers.insert(index)
+        continue
+      }
+      // A count is believed when the file has as many: a model of it takes memory before anything is read.
+      let name = "blk.\(index).ffn_gate_exps.weight", found = checkpoint.partCount(of: name) ?? 0
+      guard found == experts.count else {
+        throw metadata.error(key("expert_count"), "\(experts.count), where tensor \(name) has \(found)")
+      }
     }
   }
 

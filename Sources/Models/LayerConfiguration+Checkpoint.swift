@@ -96,6 +96,14 @@ extension Checkpoint {
     }
   }
 
+  /// A count of layers is believed when the checkpoint has the last of them.
+  func check(layers: Int, key: String, block: String = "blk.") throws {
+    let last = "\(block)\(layers - 1)."
+    guard tensorNames.contains(where: { $0.hasPrefix(last) }) else {
+      throw metadata.error(key, "\(layers) layers, where no tensor's name begins with \(last)")
+    }
+  }
+
   /// How the layers of a family encode positions: a rotation, and which of them see a window.
   func positions(
     architecture: String, layers: Int, headWidth: Int, contextLength: Int, pairing: Rotation.Pairing

@@ -62,7 +62,12 @@ public enum ModelRegistry {
     } catch {
       throw CheckpointError(path: file, message: (error as? MappedFile.Failure)?.reason ?? "\(error)")
     }
-    let type: String
+    return try open(path, config: config)
+  }
+
+  /// Opens a Hugging Face folder with this `config.json`.
+  package static func open(_ path: String, config: JSONField) throws -> any Checkpoint {
+    let file = path + "/config.json", type: String
     do {
       type = try config.required("model_type").string()
     } catch {

@@ -34,7 +34,7 @@ import Testing
   private func expectRefusal(
     ofFile bytes: [UInt8], _ words: String..., sourceLocation: SourceLocation = #_sourceLocation
   ) throws {
-    let path = try folder.write(bytes, to: "spoiled.gguf")
+    let path = try folder.write(bytes, to: "spoiled.gguf").path
     for arguments in [["run", path, "hello"], ["show", path], ["tokenize", path, "hello"]] {
       let result = try command.run(arguments)
       #expect(result.status == 1, "\(arguments): \(result.errors)", sourceLocation: sourceLocation)
@@ -47,7 +47,7 @@ import Testing
   }
 
   @Test func `the model that the tests spoil runs`() throws {
-    let path = try folder.write(try HostileInputModel().encoded(), to: "sound.gguf")
+    let path = try folder.write(try HostileInputModel().encoded(), to: "sound.gguf").path
     let answer = try command.run(["run", path, "hello", "-n", "3", "--temperature", "0"])
     #expect(answer.status == 0 && !answer.output.isEmpty, "\(answer.errors)")
     #expect(try command.run(["show", path]).status == 0)
@@ -62,7 +62,7 @@ import Testing
       try expectRefusal(ofFile: Array(whole.prefix(length)))
     }
     try expectRefusal(ofFile: Array(whole.dropLast(65)), "ffn_down", "truncated")
-    try expectRefusal(["run", try folder.write([], to: "empty.gguf"), "hello"], "empty.gguf")
+    try expectRefusal(["run", try folder.write([], to: "empty.gguf").path, "hello"], "empty.gguf")
   }
 
   @Test func `a wrong magic number or version is refused`() throws {
@@ -103,20 +103,20 @@ import Testing
     for key in ["general.architecture", "llama.embedding_length", "llama.context_length"] {
       var model = HostileInputModel()
       model.metadata[key] = nil
-      let path = try folder.write(try model.encoded(), to: "missing.gguf")
+      let path = try folder.write(try model.encoded(), to: "missing.gguf").path
       for verb in ["show", "run"] { try expectRefusal([verb, path], path, "key \(key): missing") }
     }
     var model = HostileInputModel()
     model.metadata["general.architecture"] = .string("hyena\n\u{1b}[31m")
-    var path = try folder.write(try model.encoded(), to: "unknown.gguf")
+    var path = try folder.write(try model.encoded(), to: "unknown.gguf").path
     try expectRefusal(["run", path, "x"], path, "\"hyena\\u{a}\\u{1b}[31m\" is not one of the architectures", "llama")
     model = HostileInputModel()
     model.metadata["llama.rope.freq_base"] = .float32(-1)
-    path = try folder.write(try model.encoded(), to: "base.gguf")
+    path = try folder.write(try model.encoded(), to: "base.gguf").path
     try expectRefusal(["run", path, "x"], "llama.rope.freq_base: expected a positive number")
     model = HostileInputModel()
     model.metadata[HostileInputModel.key + "tokens"] = nil
-    path = try folder.write(try model.encoded(), to: "tokens.gguf")
+    path = try folder.write(try model.encoded(), to: "tokens.gguf").path
     try expectRefusal(["tokenize", path, "x"], path, "tokenizer.ggml.tokens: missing")
     try expectRefusal(["run", path, "x"], path, "tokenizer.ggml.tokens: missing")
   }
@@ -124,27 +124,27 @@ import Testing
   @Test func `a tensor that is missing or of another shape is named`() throws {
     var model = HostileInputModel()
     model.tensors.removeLast()
-    var path = try folder.write(try model.encoded(), to: "tensor.gguf")
+    var path = try folder.write(try model.encoded(), to: "tensor.gguf").path
     try expectRefusal(["run", path, "x"], path, "tensor blk.0.ffn_down.weight: missing")
     model = HostileInputModel()
     model.tensors[4].shape = [32, 64]
-    path = try folder.write(try model.encoded(), to: "shape.gguf")
+    path = try folder.write(try model.encoded(), to: "shape.gguf").path
     try expectRefusal(["run", path, "x"], path, "tensor blk.0.attn_q.weight", "[64, 32]", "[32, 32]")
     model = HostileInputModel()
     model.tensors.append(("rope_freqs.weight", [3]))
-    path = try folder.write(try model.encoded(), to: "divisors.gguf")
+    path = try folder.write(try model.encoded(), to: "divisors.gguf").path
     try expectRefusal(["run", path, "x"], "rope_freqs.weight: has 3 divisors, where 8 pairs of columns turn")
   }
 
   @Test func `text that is not UTF-8 is refused at its first wrong byte`() throws {
-    let path = try folder.write(try HostileInputModel().encoded(), to: "model.gguf")
+    let path = try folder.write(try HostileInputModel().encoded(), to: "model.gguf").path
     let text = Data("ab\u{e9}".utf8) + [0xFF, 0x61]
     for verb in ["run", "tokenize", "score"] {
       try expectRefusal([verb, path], "standard input: not UTF-8 at byte 4", input: text)
       try expectRefusal(
         [verb, path], "argument 3: not UTF-8 at byte 2", shell: #"exec "$@" "$(printf 'ab\377c')""#)
     }
-    let file = try folder.write(text, to: "text.txt")
+    let file = try folder.write(text, to: "text.txt").path
     try expectRefusal(["perplexity", path, file], "text.txt: not UTF-8 at byte 4")
     try expectRefusal(["perplexity", path, folder.path("none.txt")], "none.txt: cannot be read: No such file")
     try expectRefusal(["perplexity", path, folder.url.path], "cannot be read: Is a directory")
@@ -152,7 +152,7 @@ import Testing
   }
 
   @Test func `what is no model is refused by its name`() throws {
-    let text = try folder.write(Array("hello".utf8), to: "notes.txt")
+    let text = try folder.write(Array("hello".utf8), to: "notes.txt").path
     for verb in ["run", "show", "tokenize", "pull"] {
       try expectRefusal([verb, folder.path("none.gguf")], "none.gguf: no such file or folder")
       try expectRefusal([verb, "no-such-model"], "no model is called “no-such-model”", "did you mean")
@@ -163,12 +163,12 @@ import Testing
     }
     try expectRefusal(["remove", "no-such-model"], "no model is called")
     try expectRefusal(["remove", "smollm2"], "smollm2:135m is not in the model store")
-    _ = try folder.write(Array("{}".utf8), to: "config.json")
+    _ = try folder.write(Array("{}".utf8), to: "config.json").path
     for verb in ["run", "show", "tokenize"] { try expectRefusal([verb, folder.url.path], folder.url.path) }
   }
 
   @Test func `a store that cannot be written is named`() throws {
-    let file = try folder.write([1], to: "file")
+    let file = try folder.write([1], to: "file").path
     try expectRefusal(
       ["pull", "smollm2"], "file/store", "Not a directory",
       environment: ["MALMOI_HOME": file + "/store", "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9"])
@@ -192,7 +192,7 @@ import Testing
 
   @Test(.enabled(if: FileManager.default.fileExists(atPath: "/dev/full"), "this system has no /dev/full"))
   func `standard output that cannot be written is told`() throws {
-    let path = try folder.write(try HostileInputModel().encoded(), to: "model.gguf")
+    let path = try folder.write(try HostileInputModel().encoded(), to: "model.gguf").path
     for arguments in [["list"], ["show", path], ["tokenize", path, "hello"]] {
       try expectRefusal(
         arguments, "standard output cannot be written: No space left on device", shell: #"exec "$@" > /dev/full"#)

@@ -136,27 +136,6 @@ func sha256(_ data: Data) -> String {
   SHA256.hash(data: data).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
 }
 
-/// A folder that is removed when the last holder lets go.
-final class TemporaryFolder: Sendable {
-  let url: URL
-
-  init() throws {
-    url = FileManager.default.temporaryDirectory.appendingPathComponent("malmoi-hub-" + UUID().uuidString)
-    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-  }
-
-  deinit { try? FileManager.default.removeItem(at: url) }
-
-  func file(_ path: String) -> URL { url.appendingPathComponent(path) }
-
-  func write(_ data: Data, to path: String) throws -> URL {
-    let file = file(path)
-    try FileManager.default.createDirectory(at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
-    try data.write(to: file)
-    return file
-  }
-}
-
 /// A configuration that knows only `folder` and `endpoint`, and does not wait long.
 func configuration(
   _ folder: URL, endpoint: URL, more environment: [String: String] = [:]

@@ -1,6 +1,7 @@
 // How models are named, which file a repository's name stands for, and what surroundings mean.
 import Foundation
 import Hub
+import TestSupport
 import Testing
 
 @Suite struct NamingTests {

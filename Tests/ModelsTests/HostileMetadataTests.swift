@@ -14,7 +14,10 @@ import Testing
       "llama.context_length": .uint32(64), "llama.attention.layer_norm_rms_epsilon": .float32(1e-5),
     ]
     for (key, value) in sound.merging(entries, uniquingKeysWith: { $1 }) { writer.metadata.set(key, value) }
-    for (name, numbers) in [("token_embd.weight", [Float](repeating: 0, count: 32)), ("rope_freqs.weight", divisors)] {
+    let zeros = [Float](repeating: 0, count: 32)
+    for (name, numbers) in [
+      ("token_embd.weight", zeros), ("blk.0.attn_norm.weight", zeros), ("rope_freqs.weight", divisors),
+    ] {
       guard let numbers else { continue }
       try writer.addTensor(
         name, dataType: .f32, shape: [numbers.count], bytes: #require(DataType.f32.quantized(numbers)))
@@ -52,7 +55,7 @@ import Testing
     for key in ["general.architecture", "llama.rope.scaling.type"] {
       let found = try complaint([key: .string("a\nb\u{1b}[2J" + String(repeating: "x", count: 10_000))])
       #expect(found?.contains("\"a\\u{a}b\\u{1b}[2Jxxx") == true)
-      #expect((found?.count ?? 0) < 300)
+      #expect((found?.count ?? 0) < 600)
     }
   }
 }

@@ -88,6 +88,14 @@ public final class HuggingFaceCheckpoint: Checkpoint {
 
   public func contains(_ name: String) -> Bool { recipes[name] != nil }
 
+  public func partCount(of name: String) -> Int? {
+    switch recipes[name] {
+    case nil: nil
+    case .made: 1
+    case .stored(let sources, _): sources.count
+    }
+  }
+
   public func tensor(_ name: String) throws(CheckpointError) -> GGUFTensor? {
     switch recipes[name] {
     case nil: return nil

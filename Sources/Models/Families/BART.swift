@@ -48,8 +48,10 @@ enum BART: EncoderDecoderFamily {
         hasEmbeddingNorm: checkpoint.contains("\(side).token_embd_norm.weight"), hasFinalNorm: false)
     }
     let layers = try metadata.int(required: "bart.block_count", in: 1...1 << 12)
+    try checkpoint.check(layers: layers, key: "bart.block_count", block: "enc.blk.")
     let encoder = try half("enc", layers)
     var decoder = try half("dec", try metadata.int("bart.decoder_block_count", in: 1...1 << 12) ?? layers)
+    try checkpoint.check(layers: decoder.layers, key: "bart.decoder_block_count", block: "dec.blk.")
     decoder.layer.hasCrossAttention = true
     return EncoderDecoderConfiguration(
       architecture: "bart", vocabulary: try checkpoint.tensor(required: "token_embd.weight").rowCount,

@@ -27,7 +27,7 @@ enum BERT: EncoderFamily {
         ("cls.predictions.transform.LayerNorm", "mlm.norm"), ("cls.predictions", "output"),
         ("cls.predictions.decoder", "output"),
       ], ignored: ["cls.seq_relationship.weight", "cls.seq_relationship.bias", "cls.predictions.decoder.bias"]
-    ) { try $0.setLabels() },
+    ) { try $0.describeEncoder() },
     HuggingFaceForm(
       ["roberta", "xlm-roberta"], as: "bert", prefixes: ["roberta."],
       names: layerNames + [
@@ -35,7 +35,7 @@ enum BERT: EncoderFamily {
         ("lm_head.decoder", "output"), ("classifier.dense", "cls"), ("classifier.out_proj", "cls.output"),
       ], ignored: ["lm_head.decoder.bias"]
     ) { translation in
-      try translation.setLabels()
+      try translation.describeEncoder()
       // Positions are counted from behind the padding token's number, and none stands before.
       let unused = (try translation.config["pad_token_id"]?.int(in: 0...1 << 10) ?? 1) + 1
       translation.transforms["position_embd"] = .withoutRows(unused)
@@ -52,7 +52,7 @@ enum BERT: EncoderFamily {
         ("pre_classifier", "cls"), ("classifier", "cls.output"),
       ]
     ) { translation in
-      try translation.setLabels()
+      try translation.describeEncoder()
       translation.set("attention.layer_norm_epsilon", 1e-12)
       translation.set("classifier.activation", "relu")
     },
@@ -80,7 +80,7 @@ enum ModernBERT: EncoderFamily {
         "mlp.Wi": "ffn_up", "mlp.Wo": "ffn_down",
       ])
     ) { translation in
-      try translation.setLabels()
+      try translation.describeEncoder()
       let config = translation.config
       if try config["architectures"]?.strings().contains(where: { $0.hasSuffix("ForSequenceClassification") }) == true {
         translation.renames = [("mlm.dense", "cls"), ("mlm.norm", "cls.norm")]
@@ -117,8 +117,11 @@ enum ModernBERT: EncoderFamily {
 }
 
 extension ConfigurationTranslation {
-  /// The names of a classifier's labels, in the order of its scores.
-  fileprivate mutating func setLabels() throws {
+  /// What all encoders have: the names of a classifier's labels, in the order of its scores.
+  fileprivate mutating func describeEncoder() throws {
+    // What GGUF's readers want to know of an encoder.
+    set("attention.causal", false)
+    set("pooling_type", 1)
     guard let labels = try config["id2label"]?.object() else { return }
     let named = labels.compactMap { key, value -> (Int, String)? in
       guard let id = Int(key), case .string(let name) = value else { return nil }
@@ -136,6 +139,7 @@ extension EncoderConfiguration {
     let architecture = try metadata.string(required: "general.architecture")
     let key = { (name: String) in "\(architecture).\(name)" }
     let layers = try metadata.int(required: key("block_count"), in: 1...1 << 12)
+    try checkpoint.check(layers: layers, key: key("block_count"))
     let layer = try LayerConfiguration(checkpoint, architecture: architecture)
     // The table of positions is as long as texts can be.
     let table = try checkpoint.tensor("position_embd.weight")?.rowCount

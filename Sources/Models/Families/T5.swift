@@ -56,6 +56,7 @@ enum T5: EncoderDecoderFamily {
     layer.activation = try checkpoint.activation("t5") ?? (layer.isGated ? .geluTanh : .relu)
     layer.attentionScale = 1
     let layers = try metadata.int(required: "t5.block_count", in: 1...1 << 12)
+    try checkpoint.check(layers: layers, key: "t5.block_count", block: "enc.blk.")
     let buckets = try metadata.int("t5.attention.relative_buckets_count", in: 4...1 << 12) ?? 32
     let distance = try metadata.int("t5.attention.relative_maximum_distance", in: 1...1 << 20) ?? 128
     guard distance > buckets / 2 else {
@@ -65,6 +66,7 @@ enum T5: EncoderDecoderFamily {
       layer: layer, layers: layers, hasEmbeddingNorm: false, hasFinalNorm: true, relative: (buckets, distance))
     var decoder = encoder
     decoder.layers = try metadata.int("t5.decoder_block_count", in: 1...1 << 12) ?? layers
+    try checkpoint.check(layers: decoder.layers, key: "t5.decoder_block_count", block: "dec.blk.")
     decoder.layer.hasCrossAttention = true
     let isTied = !checkpoint.contains("output.weight")
     return EncoderDecoderConfiguration(
