@@ -92,6 +92,12 @@ public enum ModelRegistry {
     throw checkpoint.metadata.error("general.architecture", unknown(name, known: architectures))
   }
 
+  /// Writes a checkpoint as a Hugging Face folder, config.json and safetensors.
+  /// - Throws: `CheckpointError` for a family of which only GGUF files can be written.
+  public static func folderWriter(for checkpoint: any Checkpoint) throws -> HuggingFaceWriter {
+    try HuggingFaceWriter(checkpoint, forms: families.flatMap { $0.forms })
+  }
+
   /// What the checkpoint says of its model's shape.
   /// - Throws: `CheckpointError` for an unknown architecture or a contradiction in the metadata.
   public static func configuration(_ checkpoint: any Checkpoint) throws -> DecoderConfiguration {

@@ -72,6 +72,21 @@ import Testing
     #expect(steps == Array(logits[..<steps.count]))
   }
 
+  @Test("A GGUF file written as a folder is the same model", arguments: FamilyFixture.writable)
+  func folder(name: String) throws {
+    let family = try FamilyFixture(name), folder = try TemporaryFolder()
+    try GGUFWriter(path: folder.path("model.gguf"), of: family.checkpoint).write()
+    let file = try ModelRegistry.open(folder.path("model.gguf"))
+    try ModelRegistry.folderWriter(for: file).write(to: folder.path("again"))
+    let tokens = try family.tokens("tokens")
+    let logits = try [file, ModelRegistry.open(folder.path("again"))].map {
+      let model = try Decoder($0)
+      return model.logits(model(tokens, DenseContext(lengths: [tokens.count], isCausal: true))).values
+    }
+    #expect(logits[0] == logits[1])
+    #expect(throws: CheckpointError.self) { try ModelRegistry.folderWriter(for: file).write(to: folder.path("again")) }
+  }
+
   @Test("A folder written as GGUF and read again is the same model",
     arguments: FamilyFixture.decoders + FamilyFixture.encoders + FamilyFixture.encoderDecoders)
   func saved(name: String) throws {

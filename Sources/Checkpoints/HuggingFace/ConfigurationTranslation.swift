@@ -32,10 +32,10 @@ public struct ConfigurationTranslation {
     try setRotation()
   }
 
-  private enum Kind { case count, number }
+  enum Kind { case count, number }
 
   /// Spellings of one size, GGUF's key for it.
-  private static let sizes: [(keys: [String], key: String, kind: Kind)] = [
+  static let sizes: [(keys: [String], key: String, kind: Kind)] = [
     (["vocab_size"], "vocab_size", .count),
     (["hidden_size", "n_embd", "d_model", "dim"], "embedding_length", .count),
     (["num_hidden_layers", "n_layer", "num_layers", "n_layers", "encoder_layers"], "block_count", .count),
@@ -148,16 +148,24 @@ public struct ConfigurationTranslation {
 
   /// Llama 3: low frequencies are divided, high ones kept, those between in between.
   private mutating func addLlama3Divisors(_ parameters: JSONField, factor: Double, original: Int) throws {
-    let low = try parameters.required("low_freq_factor").double(), high = try parameters.required("high_freq_factor").double()
-    guard high > low, factor > 0 else { throw parameters.error("expected high_freq_factor > low_freq_factor and factor > 0") }
     let width = try int("rope.dimension_count") ?? headWidth(), base = try metadata.float(key("rope.freq_base")) ?? 10_000
     additions.append((
       "rope_freqs.weight",
-      (0..<width / 2).map { pair in
-        let wave = 2 * Double.pi * pow(base, 2 * Double(pair) / Double(width))
-        let share = (Double(original) / wave - low) / (high - low)
-        return Float(share >= 1 ? 1 : share <= 0 ? factor : 1 / ((1 - share) / factor + share))
-      }))
+      try Self.llama3Divisors(parameters, width: width, base: base, factor: factor, original: original)
+    ))
+  }
+
+  static func llama3Divisors(
+    _ parameters: JSONField, width: Int, base: Double, factor: Double, original: Int
+  ) throws -> [Float] {
+    let low = try parameters.required("low_freq_factor").double()
+    let high = try parameters.required("high_freq_factor").double()
+    guard high > low, factor > 0 else { throw parameters.error("expected high_freq_factor > low_freq_factor, factor > 0") }
+    return (0..<width / 2).map { pair in
+      let wave = 2 * Double.pi * pow(base, 2 * Double(pair) / Double(width))
+      let share = (Double(original) / wave - low) / (high - low)
+      return Float(share >= 1 ? 1 : share <= 0 ? factor : 1 / ((1 - share) / factor + share))
+    }
   }
 
   /// LongRoPE (Ding et al. 2024): a divisor for each pair; those for long texts serve a model that reads them.

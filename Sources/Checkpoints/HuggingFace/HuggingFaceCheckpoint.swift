@@ -70,7 +70,7 @@ public final class HuggingFaceCheckpoint: Checkpoint {
   }
 
   /// `enc.blk.3.attn_q.bias` → `attn_q`
-  private static func local(_ name: String) -> String {
+  static func local(_ name: String) -> String {
     var parts = name.split(separator: ".")
     if parts.last == "weight" || parts.last == "bias" { parts.removeLast() }
     return String(parts.last ?? "")

@@ -16,13 +16,20 @@ public struct HuggingFaceForm: Sendable {
   public var ignored: [String]
   /// What the shared table of ``ConfigurationTranslation`` does not say.
   public var describe: @Sendable (inout ConfigurationTranslation) throws -> Void
+  /// The class that `transformers` makes of it, such as `LlamaForCausalLM`; nil for a form that is only read.
+  public var className: String?
+  /// Of several spellings of a size in `config.json`, those of this form.
+  public var spellings: Set<String>
 
   public init(
-    _ modelTypes: [String], as architecture: String, prefixes: [String] = [], names: [(from: String, to: String)],
-    ignored: [String] = [], describe: @escaping @Sendable (inout ConfigurationTranslation) throws -> Void = { _ in }
+    _ modelTypes: [String], as architecture: String, class className: String? = nil, prefixes: [String] = [],
+    spellings: Set<String> = [], names: [(from: String, to: String)], ignored: [String] = [],
+    describe: @escaping @Sendable (inout ConfigurationTranslation) throws -> Void = { _ in }
   ) {
     self.modelTypes = modelTypes
     self.architecture = architecture
+    self.className = className
+    self.spellings = spellings
     self.prefixes = prefixes
     self.names = names
     self.ignored = ignored + ["rotary_emb.inv_freq", ".position_ids", ".masked_bias"]
@@ -52,6 +59,29 @@ public struct HuggingFaceForm: Sendable {
     }
     throw CheckpointError(
       path: path, field: "tensor \(tensor.printable)", message: "has no place in a model of type \(modelTypes[0])")
+  }
+
+  /// What a tensor of GGUF is called in a folder: a name, or one for each of the tensors that it is stacked of; nil for
+  /// one that has no place.
+  func names(of tensor: String, parts: Int) -> [String]? {
+    var stem = tensor, suffix = ""
+    for ending in [".weight", ".bias"] where stem.hasSuffix(ending) {
+      stem.removeLast(ending.utf8.count)
+      suffix = ending
+    }
+    for (from, to) in names {
+      let isWhole = to.hasSuffix(".bias")
+      guard let numbers = Self.match((isWhole ? tensor : stem).split(separator: ".", omittingEmptySubsequences: false), to)
+      else { continue }
+      // The head stands beside the model, whose other parts share a beginning.
+      let isHead = from == "lm_head" || from == "embed_out"
+      var name = (isHead ? "" : prefixes.first ?? "") + from, rest = numbers[...]
+      while let number = rest.popFirst(), let hole = name.firstRange(of: "{}") { name.replaceSubrange(hole, with: number) }
+      let end = isWhole ? "" : suffix
+      guard let hole = name.firstRange(of: "{}") else { return [name + end] }
+      return (0..<parts).map { name[..<hole.lowerBound] + String($0) + name[hole.upperBound...] + end }
+    }
+    return nil
   }
 
   /// The numbers that stand for `{}`, nil where the name is another.

@@ -56,6 +56,16 @@ extension TensorTransform {
   /// The tensor in GGUF's form.
   /// - Throws: ``CheckpointError`` where the tensor has not the shape that the form asks for.
   func applied(to tensor: GGUFTensor, path: String) throws(CheckpointError) -> GGUFTensor {
+    try changed(tensor, back: false, path: path)
+  }
+
+  /// A tensor of GGUF's form as the folder would hold it.
+  /// - Throws: ``CheckpointError`` where the tensor has not the shape that the form asks for.
+  func reverted(_ tensor: GGUFTensor, path: String) throws(CheckpointError) -> GGUFTensor {
+    try changed(tensor, back: true, path: path)
+  }
+
+  private func changed(_ tensor: GGUFTensor, back: Bool, path: String) throws(CheckpointError) -> GGUFTensor {
     let fault = { (message: String) in
       CheckpointError(path: path, field: "tensor \(tensor.name)", message: message)
     }
@@ -68,7 +78,7 @@ extension TensorTransform {
       var bytes: [UInt8] = []
       bytes.reserveCapacity(tensor.elementCount * 4)
       for value in try tensor.floats(path: path) {
-        Swift.withUnsafeBytes(of: (value + 1).bitPattern.littleEndian) { bytes.append(contentsOf: $0) }
+        Swift.withUnsafeBytes(of: (back ? value - 1 : value + 1).bitPattern.littleEndian) { bytes.append(contentsOf: $0) }
       }
       return tensor.replaced(shape: tensor.shape, dataType: .f32, bytes: bytes)
     }
@@ -85,8 +95,18 @@ extension TensorTransform {
       }
       return tensor.replaced(shape: [rows, columns], dataType: tensor.dataType, bytes: bytes)
     }
-    guard let order = try order(rows: rows, fault) else { return tensor }
     let rowBytes = columns * elementBytes
+    if back, case .withoutRows(let count) = self {
+      let bytes = [UInt8](repeating: 0, count: count * rowBytes) + tensor.bytes
+      return tensor.replaced(
+        shape: isVector ? [rows + count] : [columns, rows + count], dataType: tensor.dataType, bytes: bytes)
+    }
+    guard var order = try order(rows: rows, fault) else { return tensor }
+    if back {
+      var inverse = order
+      for (new, old) in order.enumerated() { inverse[old] = new }
+      order = inverse
+    }
     var bytes: [UInt8] = []
     bytes.reserveCapacity(order.count * rowBytes)
     for row in order { bytes += tensor.bytes[row * rowBytes..<(row + 1) * rowBytes] }

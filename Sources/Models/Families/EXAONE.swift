@@ -16,7 +16,7 @@ enum EXAONE: DecoderFamily {
         ])
     ) { $0.set("attention.layer_norm_rms_epsilon", try $0.config.required("layer_norm_epsilon").double()) },
     HuggingFaceForm(
-      ["exaone4"], as: "exaone4",
+      ["exaone4"], as: "exaone4", class: "Exaone4ForCausalLM",
       names: llamaNames(norms: [
         "post_attention_layernorm": "post_attention_norm", "post_feedforward_layernorm": "post_ffw_norm",
       ])

@@ -7,7 +7,8 @@ enum GPT2: DecoderFamily {
 
   static let forms = [
     HuggingFaceForm(
-      ["gpt2"], as: "gpt2", prefixes: ["transformer."],
+      ["gpt2"], as: "gpt2", class: "GPT2LMHeadModel", prefixes: ["transformer."],
+      spellings: ["n_embd", "n_layer", "n_head", "n_inner", "n_positions", "layer_norm_epsilon"],
       names: [
         ("wte", "token_embd"), ("wpe", "position_embd"), ("ln_f", "output_norm"), ("lm_head", "output"),
       ] + layerNames("h.{}.", "blk.{}.", [
@@ -34,7 +35,8 @@ enum GPTJ: DecoderFamily {
 
   static let forms = [
     HuggingFaceForm(
-      ["gptj"], as: "gptj", prefixes: ["transformer."],
+      ["gptj"], as: "gptj", class: "GPTJForCausalLM", prefixes: ["transformer."],
+      spellings: ["n_embd", "n_layer", "n_head", "n_inner", "n_positions", "layer_norm_epsilon", "rotary_dim"],
       names: [("wte", "token_embd"), ("ln_f", "output_norm"), ("lm_head", "output")]
         + layerNames("h.{}.", "blk.{}.", [
           "ln_1": "attn_norm", "attn.q_proj": "attn_q", "attn.k_proj": "attn_k", "attn.v_proj": "attn_v",
@@ -55,7 +57,8 @@ enum GPTNeoX: DecoderFamily {
 
   static let forms = [
     HuggingFaceForm(
-      ["gpt_neox"], as: "gptneox", prefixes: ["gpt_neox."],
+      ["gpt_neox"], as: "gptneox", class: "GPTNeoXForCausalLM", prefixes: ["gpt_neox."],
+      spellings: ["rotary_emb_base", "rotary_pct"],
       names: [("embed_in", "token_embd"), ("final_layer_norm", "output_norm"), ("embed_out", "output")]
         + layerNames("layers.{}.", "blk.{}.", [
           "input_layernorm": "attn_norm", "attention.query_key_value": "attn_qkv", "attention.dense": "attn_output",

@@ -12,12 +12,12 @@ enum Gemma: DecoderFamily {
   ])
 
   static let forms = [
-    HuggingFaceForm(["gemma"], as: "gemma", names: llamaNames, describe: norms),
-    HuggingFaceForm(["gemma2"], as: "gemma2", names: aroundNames) { translation in
+    HuggingFaceForm(["gemma"], as: "gemma", class: "GemmaForCausalLM", names: llamaNames, describe: norms),
+    HuggingFaceForm(["gemma2"], as: "gemma2", class: "Gemma2ForCausalLM", names: aroundNames) { translation in
       try norms(&translation)
       try translation.setWindowPattern(period: [], default: 2)
     },
-    HuggingFaceForm(["gemma3_text"], as: "gemma3", names: aroundNames) { translation in
+    HuggingFaceForm(["gemma3_text"], as: "gemma3", class: "Gemma3ForCausalLM", names: aroundNames) { translation in
       try norms(&translation)
       try translation.setWindowPattern(period: ["sliding_window_pattern", "_sliding_window_pattern"], default: 6)
     },

@@ -6,9 +6,11 @@ enum Llama: DecoderFamily {
   static let architectures = ["llama"]
 
   static let forms = [
-    HuggingFaceForm(["llama", "mistral"], as: "llama", names: llamaNames) { try $0.interleavePairs() },
+    HuggingFaceForm(["llama", "mistral"], as: "llama", class: "LlamaForCausalLM", names: llamaNames) {
+      try $0.interleavePairs()
+    },
     HuggingFaceForm(
-      ["mixtral"], as: "llama",
+      ["mixtral"], as: "llama", class: "MixtralForCausalLM",
       names: llamaNames + layerNames("model.layers.{}.block_sparse_moe.", "blk.{}.", [
         "gate": "ffn_gate_inp", "experts.{}.w1": "ffn_gate_exps", "experts.{}.w2": "ffn_down_exps",
         "experts.{}.w3": "ffn_up_exps",
@@ -25,7 +27,7 @@ enum SmolLM3: DecoderFamily {
   static let architectures = ["smollm3"]
 
   static let forms = [
-    HuggingFaceForm(["smollm3"], as: "smollm3", names: llamaNames) { translation in
+    HuggingFaceForm(["smollm3"], as: "smollm3", class: "SmolLM3ForCausalLM", names: llamaNames) { translation in
       try translation.interleavePairs()
       if try !translation.flag("use_sliding_window", default: false) { translation.set("attention.sliding_window", 0) }
       if let layers = translation.config["no_rope_layers"] {

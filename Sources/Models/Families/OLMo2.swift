@@ -6,7 +6,7 @@ enum OLMo2: DecoderFamily {
 
   static let forms = [
     HuggingFaceForm(
-      ["olmo2"], as: "olmo2",
+      ["olmo2"], as: "olmo2", class: "Olmo2ForCausalLM",
       names: llamaNames(norms: [
         "post_attention_layernorm": "post_attention_norm", "post_feedforward_layernorm": "post_ffw_norm",
       ]))

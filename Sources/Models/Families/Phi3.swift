@@ -6,7 +6,7 @@ enum Phi3: DecoderFamily {
 
   static let forms = [
     HuggingFaceForm(
-      ["phi3"], as: "phi3",
+      ["phi3"], as: "phi3", class: "Phi3ForCausalLM",
       names: llamaNames + layerNames("model.layers.{}.", "blk.{}.", [
         "self_attn.qkv_proj": "attn_qkv", "mlp.gate_up_proj": "ffn_up",
       ]))

@@ -5,10 +5,10 @@ enum Qwen: DecoderFamily {
   static let architectures = ["qwen2", "qwen3", "qwen3moe"]
 
   static let forms = [
-    HuggingFaceForm(["qwen2"], as: "qwen2", names: llamaNames, describe: windows),
-    HuggingFaceForm(["qwen3"], as: "qwen3", names: llamaNames, describe: windows),
+    HuggingFaceForm(["qwen2"], as: "qwen2", class: "Qwen2ForCausalLM", names: llamaNames, describe: windows),
+    HuggingFaceForm(["qwen3"], as: "qwen3", class: "Qwen3ForCausalLM", names: llamaNames, describe: windows),
     HuggingFaceForm(
-      ["qwen3_moe"], as: "qwen3moe",
+      ["qwen3_moe"], as: "qwen3moe", class: "Qwen3MoeForCausalLM",
       names: llamaNames + layerNames("model.layers.{}.mlp.", "blk.{}.", [
         "gate": "ffn_gate_inp", "experts.{}.gate_proj": "ffn_gate_exps", "experts.{}.up_proj": "ffn_up_exps",
         "experts.{}.down_proj": "ffn_down_exps",

@@ -6,7 +6,7 @@ enum StableLM: DecoderFamily {
 
   static let forms = [
     HuggingFaceForm(
-      ["stablelm", "stablelm_epoch"], as: "stablelm",
+      ["stablelm", "stablelm_epoch"], as: "stablelm", class: "StableLmForCausalLM",
       names: llamaNames + layerNames("model.layers.{}.self_attn.", "blk.{}.", [
         "q_layernorm.norms.{}": "attn_q_norm", "k_layernorm.norms.{}": "attn_k_norm",
       ])
