@@ -66,34 +66,64 @@ static void NAME(softmax)(float *scores, size_t count, size_t first, size_t last
   for (size_t i = 0; i < seen; i++) x[i] *= inverse;
 }
 
-INLINE void some_values(const int count, const int vectors, const float *const weights[], const float *values,
-                        size_t stride, size_t first, size_t last, float *const outputs[], size_t column) {
-  vfloat sums[DENSE_ROWS][DENSE_VECTORS];
-  for (int r = 0; r < count; r++) for (int v = 0; v < vectors; v++) sums[r][v] = all(0);
-  for (size_t k = first; k < last; k++) {
+// Where the keys begin and end that some query sees, and between them those that all see.
+typedef struct { size_t begin, shared, apart, end; } seen_keys;
+
+INLINE seen_keys keys_seen(const int count, const size_t *first, const size_t *last) {
+  seen_keys seen = {first[0], first[0], last[0], last[0]};
+  for (int r = 1; r < count; r++) {
+    if (first[r] < seen.begin) seen.begin = first[r];
+    if (first[r] > seen.shared) seen.shared = first[r];
+    if (last[r] < seen.apart) seen.apart = last[r];
+    if (last[r] > seen.end) seen.end = last[r];
+  }
+  if (seen.shared > seen.apart) seen.shared = seen.apart = seen.end;
+  return seen;
+}
+
+// Keys from … to, which not all queries see unless `shared`: a weight of 0 would not hide a value that is no number.
+INLINE void add_values(const int count, const int vectors, const bool shared, const float *const weights[],
+                       const float *values, size_t stride, const size_t *first, const size_t *last, size_t from,
+                       size_t to, vfloat sums[][DENSE_VECTORS]) {
+  for (size_t k = from; k < to; k++) {
     vfloat x[DENSE_VECTORS];
-    for (int v = 0; v < vectors; v++) x[v] = load_floats(values + k * stride + column + v * 16);
+    for (int v = 0; v < vectors; v++) x[v] = load_floats(values + k * stride + v * 16);
     for (int r = 0; r < count; r++) {
+      if (!shared && (k < first[r] || k >= last[r])) continue;
       const vfloat w = all(weights[r][k]);
       for (int v = 0; v < vectors; v++) sums[r][v] = fma(w, x[v], sums[r][v]);
     }
   }
+}
+
+INLINE void some_values(const int count, const int vectors, const float *const weights[], const float *values,
+                        size_t stride, const size_t *first, const size_t *last, seen_keys seen,
+                        float *const outputs[], size_t column) {
+  vfloat sums[DENSE_ROWS][DENSE_VECTORS];
+  for (int r = 0; r < count; r++) for (int v = 0; v < vectors; v++) sums[r][v] = all(0);
+  values += column;
+  add_values(count, vectors, false, weights, values, stride, first, last, seen.begin, seen.shared, sums);
+  add_values(count, vectors, true, weights, values, stride, first, last, seen.shared, seen.apart, sums);
+  add_values(count, vectors, false, weights, values, stride, first, last, seen.apart, seen.end, sums);
   for (int r = 0; r < count; r++) for (int v = 0; v < vectors; v++) {
     store_floats(outputs[r] + column + v * 16, sums[r][v]);
   }
 }
 
-INLINE void all_values(const int count, const float *const weights[], const float *values, size_t stride, size_t first,
-                       size_t last, size_t width, float *const outputs[]) {
+INLINE void all_values(const int count, const float *const weights[], const float *values, size_t stride,
+                       const size_t *first, const size_t *last, size_t width, float *const outputs[]) {
+  const seen_keys seen = keys_seen(count, first, last);
   size_t column = 0;
   for (; column + DENSE_VECTORS * 16 <= width; column += DENSE_VECTORS * 16) {
-    some_values(count, DENSE_VECTORS, weights, values, stride, first, last, outputs, column);
+    some_values(count, DENSE_VECTORS, weights, values, stride, first, last, seen, outputs, column);
   }
-  for (; column < width; column += 16) some_values(count, 1, weights, values, stride, first, last, outputs, column);
+  for (; column < width; column += 16) {
+    some_values(count, 1, weights, values, stride, first, last, seen, outputs, column);
+  }
 }
 
-static void NAME(dense_values)(const float *const *weights, int count, const float *values, size_t stride, size_t first,
-                               size_t last, size_t width, float *const *outputs) {
+static void NAME(dense_values)(const float *const *weights, int count, const float *values, size_t stride,
+                               const size_t *first, const size_t *last, size_t width, float *const *outputs) {
   switch (count) {
     case 1: all_values(1, weights, values, stride, first, last, width, outputs); break;
     case 2: all_values(2, weights, values, stride, first, last, width, outputs); break;

@@ -84,11 +84,12 @@ INLINE void store_some(float *p, vfloat v, size_t count) {
   memcpy(p, x, count * sizeof(float));
 }
 
-// e^x, within 1.5 units in the last place: Cephes' expf polynomial on x − n ln 2. Below −87.3 the result is 0.
+// e^x, within 1.5 units in the last place: Cephes' expf polynomial on x − n ln 2. Below −87.3 the result is 0. Answers
+// NaN to NaN.
 INLINE vfloat exponential(vfloat x) {
   const vfloat round = all(12582912.0f);  // 1.5 × 2^23: adding it rounds to an integer
   const vint tiny = x < all(-87.3f);
-  x = smaller(x, all(88.7f));
+  x = smaller(all(88.7f), x);
   const vfloat n = fma(x, all(1.44269504088896341f), round) - round;
   vfloat r = fma(n, all(-0.693359375f), x);
   r = fma(n, all(2.12194440e-4f), r);

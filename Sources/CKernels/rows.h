@@ -15,18 +15,24 @@ static void NAME(rms_norm)(const float *x, const float *weight, float epsilon, s
 static void NAME(layer_norm)(const float *x, const float *weight, const float *bias, float epsilon, size_t width,
                              float *y) {
   const size_t whole = width & ~(size_t)15, rest = width - whole;
-  vfloat sum = all(0), squares = all(0);
+  vfloat sum = all(0), left = all(0), squares = all(0);
   FOR_LANES(i, width) sum = sum + load_floats(x + i);
   if (rest) sum = sum + load_some(x + whole, rest, 0);
   const float mean = sum_lanes(sum) / (float)width;
-  FOR_LANES(i, width) { const vfloat v = load_floats(x + i) - mean; squares = fma(v, v, squares); }
-  if (rest) { const vfloat v = load_some(x + whole, rest, mean) - mean; squares = fma(v, v, squares); }
-  const float factor = 1.0f / __builtin_sqrtf(sum_lanes(squares) / (float)width + epsilon);
+  FOR_LANES(i, width) { const vfloat v = load_floats(x + i) - mean; left = left + v; squares = fma(v, v, squares); }
+  if (rest) {
+    const vfloat v = load_some(x + whole, rest, mean) - mean;
+    left = left + v;
+    squares = fma(v, v, squares);
+  }
+  // What the mean lost by rounding counts where numbers lie close together and far from zero.
+  const float error = sum_lanes(left) / (float)width, variance = sum_lanes(squares) / (float)width - error * error;
+  const float factor = 1.0f / __builtin_sqrtf((variance < 0 ? 0 : variance) + epsilon);
   FOR_LANES(i, width) {
-    const vfloat v = (load_floats(x + i) - mean) * factor * load_floats(weight + i);
+    const vfloat v = (load_floats(x + i) - mean - error) * factor * load_floats(weight + i);
     store_floats(y + i, bias ? v + load_floats(bias + i) : v);
   }
-  for (size_t i = whole; i < width; i++) y[i] = (x[i] - mean) * factor * weight[i] + (bias ? bias[i] : 0);
+  for (size_t i = whole; i < width; i++) y[i] = (x[i] - mean - error) * factor * weight[i] + (bias ? bias[i] : 0);
 }
 
 static void NAME(add)(const float *x, const float *y, size_t count, float *z) {
@@ -58,7 +64,7 @@ INLINE vfloat activate(const mk_activation kind, vfloat x) {
       const vfloat twice = fma(x * x * x, all(0.044715f), x) * all(1.5957691216057308f);
       return x / (all(1) + exponential(-twice));
     }
-    case MK_RELU: return larger(x, all(0));
+    case MK_RELU: return larger(all(0), x);  // in this order NaN for NaN
     case MK_TANH: return tanh_lanes(x);
     default: return all(0.5f) * x * (all(1) + erf_lanes(x * all(0.7071067811865476f)));
   }
@@ -102,9 +108,9 @@ static float NAME(log_sum_exp)(const float *x, size_t count, float *maximum) {
   const size_t rest = count & 15, at = count - rest;
   FOR_LANES(i, count) top = larger(load_floats(x + i), top);
   if (rest) top = larger(load_some(x + at, rest, -__builtin_inff()), top);
-  const float peak = max_lanes(top);
-  FOR_LANES(i, count) sum = sum + exponential(load_floats(x + i) - peak);
-  if (rest) sum = sum + exponential(load_some(x + at, rest, -__builtin_inff()) - peak);
+  const float peak = max_lanes(top), shift = peak - peak == 0 ? peak : 0;  // there are no distances from infinity
+  FOR_LANES(i, count) sum = sum + exponential(load_floats(x + i) - shift);
+  if (rest) sum = sum + exponential(load_some(x + at, rest, -__builtin_inff()) - shift);
   *maximum = peak;
   return peak + __builtin_logf(sum_lanes(sum));
 }

@@ -118,7 +118,8 @@ private final class CodePage {
 
   /// Two pages seen by `ranges.count` queries, the second merged if `parted`; results, maxima and sums.
   private func attend(
-    _ kernels: mk_kernels, _ pages: [CodePage], _ queries: [[Float]], _ ranges: [Range<Int>], parted: Bool
+    _ kernels: mk_kernels, _ pages: [CodePage], _ queries: [[Float]], _ ranges: [Range<Int>], parted: Bool,
+    cap: Float
   ) -> [Float] {
     let width = queries[0].count, count = ranges.count
     var codes = [Int16](repeating: 0, count: count * width), weighted = [Float](repeating: 0, count: 2 * count * width)
@@ -136,12 +137,12 @@ private final class CodePage {
           }
         }
         var whole = rows(0), later = rows(1)
-        kernels.attend_page(&pages[0].codes, nil, 0, width, 0, &whole, Int32(count))
+        kernels.attend_page(&pages[0].codes, nil, 0, width, cap, &whole, Int32(count))
         if parted {
-          kernels.attend_page(&pages[1].codes, nil, 64, width, 0, &later, Int32(count))
+          kernels.attend_page(&pages[1].codes, nil, 64, width, cap, &later, Int32(count))
           kernels.merge_rows(&whole, later, Int32(count), width)
         } else {
-          kernels.attend_page(&pages[1].codes, &pages[0].codes, 64, width, 0, &whole, Int32(count))
+          kernels.attend_page(&pages[1].codes, &pages[0].codes, 64, width, cap, &whole, Int32(count))
         }
         for row in 0..<count {
           kernels.finish_row(&whole[row], width, &result[row * (width + 2)])
@@ -160,12 +161,14 @@ private final class CodePage {
     let pages = [0, 64].map { page(Array(keys[$0..<$0 + 64]), Array(values[$0..<$0 + 64]), .i16, scalar) }
     let queries = vectors(9, width: width, &random).map { $0.map { $0 / 100 } }
     let ranges = [0..<128, 3..<17, 20..<20, 63..<65, 0..<128, 64..<128, 0..<64, 100..<101, 5..<128]
-    for parted in [false, true] {
-      var alone: [[Float]] = []
-      for row in 0..<9 { alone.append(attend(scalar, pages, [queries[row]], [ranges[row]], parted: parted)) }
+    for (parted, cap) in [(false, Float(0)), (true, 0), (false, 50), (true, 0.5)] {
+      func found(_ kernels: mk_kernels, _ rows: Range<Int>) -> [Float] {
+        attend(kernels, pages, Array(queries[rows]), Array(ranges[rows]), parted: parted, cap: cap)
+      }
+      let alone = (0..<9).map { found(scalar, $0..<$0 + 1) }
       for count in 1...9 {
-        let together = attend(fast, pages, Array(queries[..<count]), Array(ranges[..<count]), parted: parted)
-        #expect(sameBits(together, alone[..<count].flatMap(\.self)), "\(count) rows, \(parted)")
+        let expected = alone[..<count].flatMap(\.self)
+        #expect(sameBits(found(fast, 0..<count), expected), "\(count) rows, parted: \(parted), cap \(cap)")
       }
     }
   }

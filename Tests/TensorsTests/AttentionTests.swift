@@ -9,7 +9,10 @@ struct AttentionCase: Sendable, CustomTestStringConvertible {
   var heads, keyValueHeads, width: Int
   var window: Int?
   var type = CacheType.i16
-  var testDescription: String { "\(heads)/\(keyValueHeads) × \(width), window \(window ?? 0), \(type)" }
+  var softCap: Float?
+  var testDescription: String {
+    "\(heads)/\(keyValueHeads) × \(width), window \(window ?? 0), \(type), cap \(softCap ?? 0)"
+  }
 
   var layout: PageLayout { PageLayout(layers: 2, heads: keyValueHeads, headWidth: width, type: type) }
 }
@@ -65,7 +68,8 @@ final class AttentionSequence {
       spans.append(.init(rows: row..<row + tokens, start: range.lowerBound, pages: sequence.pages))
       row += tokens
     }
-    let attention = PagedAttention(layout: form.layout, spans: spans, layer: 1, scale: 0.25, window: form.window)
+    let attention = PagedAttention(
+      layout: form.layout, spans: spans, layer: 1, scale: 0.25, window: form.window, softCap: form.softCap)
     let result = backend.attend(
       attention, queries: Tensor(queries, shape: [row, form.heads, form.width], backend: backend),
       keys: Tensor(keys, shape: [row, form.keyValueHeads, form.width], backend: backend),
@@ -90,7 +94,8 @@ final class AttentionSequence {
       let places = (first...position).map { ($0 * form.keyValueHeads + head / group) * width }
       let query = (position * form.heads + head) * width
       let scores = places.map { place in
-        (0..<width).reduce(0.0) { $0 + Double(queries[query + $1]) * Double(cached.keys[place + $1]) } * 0.25
+        ((0..<width).reduce(0.0) { $0 + Double(queries[query + $1]) * Double(cached.keys[place + $1]) } * 0.25)
+          .bent(form.softCap)
       }
       let best = scores.max() ?? 0, weights = scores.map { exp($0 - best) }, sum = weights.reduce(0, +)
       for column in 0..<width {
@@ -116,6 +121,9 @@ final class AttentionSequence {
     AttentionCase(heads: 3, keyValueHeads: 1, width: 128, window: 100),
     AttentionCase(heads: 2, keyValueHeads: 1, width: 256),
     AttentionCase(heads: 2, keyValueHeads: 1, width: 16, window: 70, type: .q8_0),
+    AttentionCase(heads: 4, keyValueHeads: 2, width: 48, softCap: 2),
+    AttentionCase(heads: 3, keyValueHeads: 1, width: 64, window: 70, type: .q8_0, softCap: 0.5),
+    AttentionCase(heads: 2, keyValueHeads: 2, width: 80, window: 3, softCap: 50),
   ]
 
   @Test(arguments: cases) func `is the softmax of scaled products`(form: AttentionCase) {
@@ -182,8 +190,9 @@ final class AttentionSequence {
     }
   }
 
-  @Test(arguments: CacheType.allCases) func `shows what is not a number to those who see it`(type: CacheType) {
-    let form = AttentionCase(heads: 2, keyValueHeads: 1, width: 32, type: type), backend = CPUBackend(threads: 2)
+  @Test(arguments: CacheType.allCases, [nil, 4] as [Float?])
+  func `shows what is not a number to those who see it`(type: CacheType, cap: Float?) {
+    let form = AttentionCase(heads: 2, keyValueHeads: 1, width: 32, type: type, softCap: cap), backend = CPUBackend(threads: 2)
     let rowWidth = form.heads * form.width
     for bad in [Float.nan, .infinity, -.infinity] {
       for part in AttentionSequence.Part.allCases {

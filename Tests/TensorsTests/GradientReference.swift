@@ -27,6 +27,8 @@ struct GradientCase {
     }
     let start = seen ?? inputs.map { $0.values.map(Double.init) }
     for (index, leaf) in leaves.enumerated() {
+      let shapes = sums.compactMap { $0[leaf]?.shape }
+      #expect(shapes.allSatisfy { $0 == leaf.shape }, "input \(index)", sourceLocation: sourceLocation)
       let parts = sums.compactMap { $0[leaf]?.values }
       #expect(!parts.isEmpty, "input \(index) has no gradient", sourceLocation: sourceLocation)
       let places = Array(stride(from: 0, to: leaf.shape.count, by: max(1, leaf.shape.count / 60)))
@@ -85,7 +87,7 @@ extension AttentionCase {
         let places = (first...position).map { ($0 * keyValueHeads + head * keyValueHeads / heads) * width }
         let query = (token * heads + head) * width
         let weights = places.map { place in
-          exp((0..<width).reduce(0) { $0 + queries[query + $1] * keys[place + $1] } * scale)
+          exp(((0..<width).reduce(0) { $0 + queries[query + $1] * keys[place + $1] } * scale).bent(softCap))
         }
         let sum = weights.reduce(0, +)
         for column in 0..<width {

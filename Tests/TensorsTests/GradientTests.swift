@@ -20,7 +20,7 @@ import Testing
     }
   }
 
-  @Test(arguments: [Activation.silu, .geluTanh, .gelu]) func `of gates`(activation: Activation) throws {
+  @Test(arguments: [Activation.silu, .geluTanh, .gelu, .relu, .tanh]) func `of gates`(activation: Activation) throws {
     var random = SeededRandom(2)
     GradientCase(
       inputs: [(random.floats(60, spread: 7), [3, 20]), (random.floats(60), [3, 20])],
@@ -136,6 +136,8 @@ import Testing
     AttentionCase(heads: 2, keyValueHeads: 2, width: 48, window: 1),
     AttentionCase(heads: 2, keyValueHeads: 1, width: 16, window: 40, type: .q8_0),
     AttentionCase(heads: 3, keyValueHeads: 1, width: 48, type: .q8_0),
+    AttentionCase(heads: 4, keyValueHeads: 2, width: 16, softCap: 2),
+    AttentionCase(heads: 2, keyValueHeads: 1, width: 32, window: 30, type: .q8_0, softCap: 4),
   ])
   func `of attention, to what this call brings`(form: AttentionCase) throws {
     // 60 positions of the second sequence are cached before; its 20 tokens end in the second page.
@@ -151,7 +153,8 @@ import Testing
         defer { row += span.0 }
         return PagedAttention.Span(rows: row..<row + span.0, start: span.1, pages: pages[index])
       }
-      return PagedAttention(layout: form.layout, spans: spans, layer: 1, scale: 0.25, window: form.window)
+      return PagedAttention(
+        layout: form.layout, spans: spans, layer: 1, scale: 0.25, window: form.window, softCap: form.softCap)
     }
     let keyShape: Shape = [tokens, form.keyValueHeads, form.width]
     let keys = random.floats(keyShape.count, spread: 2), values = random.floats(keyShape.count, spread: 2)

@@ -101,7 +101,12 @@ import Testing
       both({ $0.rms_norm(x, y, 1e-5, count, $1) }, "norm")
       both({ $0.add(x, y, count, $1) }, "sum")
       both({ $0.scale(x, 0.3, count, $1) }, "factor")
-      for kind in [MK_SILU, MK_GELU_TANH, MK_GELU] { both({ $0.gate(kind, x, y, count, $1) }, "gate \(kind)") }
+      both({ $0.layer_norm(x, y, x, 1e-5, count, $1) }, "layer norm")
+      both({ $0.layer_norm(x, y, nil, 1e-5, count, $1) }, "layer norm without bias")
+      for kind in [MK_SILU, MK_GELU_TANH, MK_GELU, MK_RELU, MK_TANH] {
+        both({ $0.gate(kind, x, y, count, $1) }, "gate \(kind)")
+        both({ $0.gate(kind, x, nil, count, $1) }, "activation \(kind)")
+      }
       both({ kernels, out in
         var maximum: Float = 0
         out[0] = kernels.log_sum_exp(x, count, &maximum)
@@ -120,6 +125,68 @@ import Testing
         let result = output(width, Float(99)) { fast.rotate(x, cosines, sines, width, rotated, halves, $0) }
         #expect(sameBits(result, expected), "\(rotated) of \(width)")
       }
+    }
+  }
+
+  @Test(arguments: vectorSets) func `softmax of a part, scaled, biased and capped`(set: InstructionSet) throws {
+    let fast = try kernels(set)
+    var random = SeededRandom(11)
+    for (count, first, last) in [(1, 0, 1), (16, 0, 16), (17, 0, 17), (80, 3, 70), (64, 16, 48), (33, 32, 33), (48, 9, 9)] {
+      let x = wild(count, &random), bias = wild(count, &random)
+      for (cap, isBiased) in [(Float(0), false), (0, true), (3, false), (50, true)] {
+        func weights(_ kernels: mk_kernels) -> [Float] {
+          output(count, Float(99)) { scores in
+            scores.update(from: x, count: count)
+            kernels.softmax(scores, count, first, last, 0.3, isBiased ? bias : nil, cap)
+          }
+        }
+        let result = weights(fast)
+        #expect(sameBits(result, weights(scalar)), "\(first)..<\(last) of \(count), cap \(cap), biased: \(isBiased)")
+        let isClear = result.indices.allSatisfy { first..<last ~= $0 || result[$0] == ($0 == count ? 99 : 0) }
+        #expect(isClear, "\(first)..<\(last) of \(count)")
+      }
+    }
+  }
+
+  @Test(arguments: vectorSets, [16, 48, 64, 80, 256])
+  func `scores and weighted values in memory`(set: InstructionSet, width: Int) throws {
+    let fast = try kernels(set)
+    var random = SeededRandom(12)
+    let keys = 37, stride = 2 * width, sees = [(0, 37), (3, 20), (5, 5), (19, 37)]
+    let weights = wild(4 * keys, &random), values = wild(keys * stride, &random)
+    func sums(_ kernels: mk_kernels, _ rows: Range<Int>) -> ArraySlice<Float> {
+      let result = output(rows.count * width, Float(99)) { start in
+        weights.withUnsafeBufferPointer { weights in
+          guard let first = weights.baseAddress else { return }
+          kernels.dense_values(
+            rows.map { first + $0 * keys }, Int32(rows.count), values, stride, rows.map { sees[$0].0 },
+            rows.map { sees[$0].1 }, width, (0..<rows.count).map { start + $0 * width })
+        }
+      }
+      #expect(result.last == 99)
+      return result.dropLast()
+    }
+    for panels in [0, 1, 4, 9] {
+      let queries = wild(4 * width, &random), keys = wild(panels * 16 * width, &random)
+      func scores(_ kernels: mk_kernels, _ rows: Range<Int>) -> ArraySlice<Float> {
+        let result = output(rows.count * panels * 16, Float(99)) { start in
+          queries.withUnsafeBufferPointer { queries in
+            guard let first = queries.baseAddress else { return }
+            kernels.dense_scores(
+              rows.map { first + $0 * width }, Int32(rows.count), keys, panels, width,
+              (0..<rows.count).map { start + $0 * panels * 16 })
+          }
+        }
+        #expect(result.last == 99)
+        return result.dropLast()
+      }
+      for rows in [0..<1, 0..<2, 1..<4, 2..<4, 0..<4] {
+        let alone = rows.flatMap { scores(scalar, $0..<$0 + 1) }
+        #expect(sameBits(Array(scores(fast, rows)), alone), "\(rows), \(panels) panels")
+      }
+    }
+    for rows in [0..<1, 0..<2, 0..<3, 1..<3, 2..<3, 1..<4, 0..<4] {
+      #expect(sameBits(Array(sums(fast, rows)), rows.flatMap { sums(scalar, $0..<$0 + 1) }), "\(rows)")
     }
   }
 }

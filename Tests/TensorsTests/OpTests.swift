@@ -112,6 +112,8 @@ import Testing
     #expect(isWithin(1e-6, floor: 1, backend.logSumExp(x).values, expected))
     let large = Tensor([1000, 1000, -1000, -.infinity], shape: [1, 4], backend: backend)
     #expect(abs(backend.logSumExp(large).values[0] - (1000 + log(2))) < 1e-3)
+    let infinite = Tensor([-.infinity, -.infinity, 3, .infinity], shape: [2, 2], backend: backend)
+    #expect(backend.logSumExp(infinite).values == [-.infinity, .infinity])
   }
 
   @Test func `threads change no bit of any op`() {

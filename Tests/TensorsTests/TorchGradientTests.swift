@@ -15,7 +15,7 @@ import Testing
     reference = try JSONDecoder().decode(Reference.self, from: fixture("gradients.json"))
   }
 
-  /// Compares the gradients of Σ result × numbers(99).
+  /// Compares the gradients of Σ result × numbers(99), and the result where it is stored.
   private func check(
     _ name: String, _ result: Tensor, _ leaves: [String: Tensor], within bound: Double,
     sourceLocation: SourceLocation = #_sourceLocation
@@ -23,6 +23,10 @@ import Testing
     let upstream = numbers(99, result.shape)
     let gradients = result.gradients(upstream: upstream)
     #expect(gradients.count == leaves.count, sourceLocation: sourceLocation)
+    if let expected = reference.numbers[name] {
+      let error = relativeError(result.values, expected)
+      #expect(error <= bound, "\(name): \(error)", sourceLocation: sourceLocation)
+    }
     for (key, leaf) in leaves {
       let error = relativeError(gradients[leaf]?.values ?? [], reference.numbers["\(name).\(key)"] ?? [.nan])
       #expect(error <= bound, "\(name).\(key): \(error)", sourceLocation: sourceLocation)
@@ -43,6 +47,20 @@ import Testing
     let x = leaf(3, [9, 48]), weight = leaf(4, [48]), scores = leaf(6, [5, 40])
     check("rmsNorm", x.rmsNorm(weight: weight, epsilon: 1e-5), ["x": x, "weight": weight], within: 1e-6)
     check("logSumExp", (scores * 8).logSumExp(), ["x": scores], within: 1e-6)
+  }
+
+  @Test func `layerNorm, softmax and attention in memory`() throws {
+    #expect(["layerNorm", "softmax", "denseAttention"].allSatisfy { reference.numbers[$0] != nil })
+    let x = leaf(11, [9, 48]), weight = leaf(12, [48]), bias = leaf(13, [48]), scores = leaf(14, [5, 40])
+    let normalized = (x * 4).layerNorm(weight: weight, bias: bias, epsilon: 1e-5)
+    check("layerNorm", normalized, ["x": x, "weight": weight, "bias": bias], within: 1e-6)
+    check("softmax", (scores * 8).softmax(), ["x": scores], within: 1e-6)
+    let queries = leaf(15, [7, 4, 16]), keys = leaf(16, [13, 2, 16]), values = leaf(17, [13, 2, 16])
+    let distances = leaf(18, [4, 19])
+    let attention = DenseAttention(spans: [.init(queries: 0..<7, keys: 0..<13)], scale: 0.25, softCap: 5)
+    let attended = attention.attend(queries: queries * 4, keys: keys * 4, values: values, bias: distances * 2)
+    check(
+      "denseAttention", attended, ["queries": queries, "keys": keys, "values": values, "bias": distances], within: 1e-6)
   }
 
   @Test func `rotation in both pairings`() throws {

@@ -95,9 +95,10 @@ typedef struct {
   /// Scores `[count]` to weights that sum to 1 from `first` to `last`, and 0 elsewhere. A score is first scaled, then
   /// gets its bias (none where NULL), then is bent to stay within ± cap (not where 0).
   void (*softmax)(float *scores, size_t count, size_t first, size_t last, float scale, const float *bias, float cap);
-  /// Weighted sums of the values `first ..< last`, `stride` apart, for up to 4 queries → `[width]` each.
-  void (*dense_values)(const float *const *weights, int count, const float *values, size_t stride, size_t first,
-                       size_t last, size_t width, float *const *outputs);
+  /// Weighted sums of values, `stride` apart, for up to 4 queries → `[width]` each; of those that a query sees, from
+  /// its `first` to its `last`.
+  void (*dense_values)(const float *const *weights, int count, const float *values, size_t stride, const size_t *first,
+                       const size_t *last, size_t width, float *const *outputs);
 
   // Attention over pages. `head_width` is a multiple of 16.
   /// A query as codes. Returns the scale of their products with keys' codes.

@@ -80,18 +80,19 @@ private struct DenseTile {
         outputs.append(output + place)
       }
       kernels.dense_scores(inputs, Int32(rows.count), keys, panels, width, scores)
-      var first = Int.max, last = 0
+      var first: [Int] = [], last: [Int] = []
       for (index, row) in rows.enumerated() {
         let position = span.start + row, visible = attention.visible(from: position, of: span)
         kernels.softmax(
           scores[index], panels * 16, visible.lowerBound, visible.upperBound, attention.scale,
           bias.map { $0 - position }, attention.softCap ?? 0)
-        if !visible.isEmpty { (first, last) = (min(first, visible.lowerBound), max(last, visible.upperBound)) }
+        first.append(visible.lowerBound)
+        last.append(visible.upperBound)
       }
       let weights = scores.map { UnsafePointer($0) }
       kernels.dense_values(
-        weights, Int32(rows.count), values + (span.keys.lowerBound * keyHeads + keyHead) * width, stride,
-        min(first, last), last, width, outputs)
+        weights, Int32(rows.count), values + (span.keys.lowerBound * keyHeads + keyHead) * width, stride, first,
+        last, width, outputs)
     }
   }
 }

@@ -19,7 +19,10 @@ extension Tensor {
       Pullback(to: self) { backend.layerNormInputGradient($0, x: self, weight: weight, epsilon: epsilon) },
       Pullback(to: weight) { backend.layerNormWeightGradient($0, x: self, weight: weight, epsilon: epsilon) },
     ]
-    if let bias { pullbacks.append(Pullback(to: bias) { backend.biasGradient($0, columns: bias.shape.count) }) }
+    if let bias {
+      let shape = bias.shape
+      pullbacks.append(Pullback(to: bias) { $0.backend.biasGradient($0, columns: shape.count).reshaped(shape) })
+    }
     return normalized.recorded(pullbacks)
   }
 

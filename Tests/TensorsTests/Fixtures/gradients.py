@@ -28,11 +28,13 @@ def leaf(seed, *shape):
     return numbers(seed, *shape).requires_grad_()
 
 
-def keep(name, result, leaves):
-    """The gradients of the sum of result × numbers(99)."""
+def keep(name, result, leaves, with_result=False):
+    """The gradients of the sum of result × numbers(99), after the result itself where asked for."""
+    parts = {name: result.detach()} if with_result else {}
     gradients = torch.autograd.grad((result * numbers(99, *result.shape)).sum(), list(leaves.values()))
-    for key, gradient in zip(leaves, gradients):
-        found["numbers"][f"{name}.{key}"] = [float(f"{value:.9g}") for value in gradient.flatten().tolist()]
+    parts |= {f"{name}.{key}": gradient for key, gradient in zip(leaves, gradients)}
+    for key, values in parts.items():
+        found["numbers"][key] = [float(f"{value:.9g}") for value in values.flatten().tolist()]
 
 
 def through(x, rounded):
@@ -72,6 +74,25 @@ def attend(queries, keys, values, scale, window):
     distance = torch.arange(len(queries))[:, None] - torch.arange(len(queries))
     seen = (distance >= 0) & (distance < (window or len(queries)))
     return torch.einsum("hij,jhd->ihd", scores.masked_fill(~seen, -torch.inf).softmax(-1), values)
+
+
+def attend_densely(queries, keys, values, bias, scale, cap):
+    """[tokens, heads, width]; bias [heads, distances], of which the least is 1 - tokens."""
+    group, tokens = queries.shape[1] // keys.shape[1], len(queries)
+    keys, values = (x.repeat_interleave(group, dim=1).transpose(0, 1) for x in (keys, values))
+    distance = torch.arange(keys.shape[1]) - torch.arange(tokens)[:, None]
+    scores = queries.transpose(0, 1) @ keys.mT * scale + bias[:, distance + tokens - 1]
+    return ((cap * (scores / cap).tanh()).softmax(-1) @ values).transpose(0, 1)
+
+
+def ops_of_rows():
+    x, weight, bias = leaf(11, 9, 48), leaf(12, 48), leaf(13, 48)
+    keep("layerNorm", F.layer_norm(4 * x, [48], weight, bias, 1e-5), {"x": x, "weight": weight, "bias": bias}, True)
+    x = leaf(14, 5, 40)
+    keep("softmax", (8 * x).softmax(-1), {"x": x}, True)
+    queries, keys, values, bias = leaf(15, 7, 4, 16), leaf(16, 13, 2, 16), leaf(17, 13, 2, 16), leaf(18, 4, 19)
+    keep("denseAttention", attend_densely(4 * queries, 4 * keys, values, 2 * bias, 0.25, 5.0),
+         {"queries": queries, "keys": keys, "values": values, "bias": bias}, True)
 
 
 def ops():
@@ -159,6 +180,7 @@ def decoder(model):
 
 
 ops()
+ops_of_rows()
 decoder("llama-grouped")
 decoder("gemma3")
 Path("gradients.json").write_text(json.dumps(found, indent=None, separators=(",", ":")) + "\n")
