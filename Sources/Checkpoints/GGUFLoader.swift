@@ -21,7 +21,7 @@ public final class GGUFLoader: ModuleVisitor {
   ]
 
   /// `layers.3.attention.query` → `blk.3.attn_q.weight`
-  static func name(of path: ModulePath) -> String {
+  package static func name(of path: ModulePath) -> String {
     let isLayer = path.parts.first == "layers" && path.parts.count > 2
     let local = path.parts.dropFirst(isLayer ? 2 : 0).joined(separator: ".")
     return (isLayer ? "blk.\(path.parts[1])." : "") + (names[local] ?? local) + ".weight"
