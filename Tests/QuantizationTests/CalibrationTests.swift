@@ -63,7 +63,7 @@ import Testing
     try expect("blk.0.attn_v.weight", queries)
     try expect(isTied ? "token_embd.weight" : "output.weight", head)
     let down = try #require(measured.entries["blk.1.ffn_down.weight"])
-    #expect(down.squares.count == 96 && down.squares.allSatisfy { $0 > 0 })
+    #expect(down.squares.count == 96 && down.squares.allSatisfy({ $0 > 0 }))
   }
 
   @Test func `importance comes back from its file`() throws {
@@ -107,7 +107,7 @@ import Testing
     let tokens = (0..<Int32(100)).map { $0 }
     let windows = try TextWindows(tokens, window: 10, first: -1, most: 3).windows
     #expect(windows.map { $0[1] } == [1, 31, 61])
-    #expect(windows.allSatisfy { $0.count == 10 && $0[0] == -1 })
+    #expect(windows.allSatisfy({ $0.count == 10 && $0[0] == -1 }))
     #expect(throws: QuantizationError.self) { try TextWindows([1, 2], window: 3, first: nil, most: 1) }
   }
 
