@@ -136,7 +136,7 @@ import Testing
       shell: """
         "$@" & child=$!
         for i in $(seq 500); do ls "\(folder.url.path)" | grep -q partial && break; sleep 0.01; done
-        kill -TERM $child; wait $child
+        kill -INT $child; wait $child
         """)
     #expect(result.status == 130, "\(result.errors)")
     #expect(try made == [])

@@ -193,6 +193,11 @@ private enum Interruption {
   static func during(_ body: () throws -> Void) rethrows {
     asked.store(false, ordering: .relaxed)
     let before = signals.map { signal($0) { _ in Interruption.asked.store(true, ordering: .relaxed) } }
+    // Who starts programs from a thread of Dispatch hands on that it takes no signals.
+    var set = sigset_t()
+    sigemptyset(&set)
+    for number in signals { sigaddset(&set, number) }
+    pthread_sigmask(SIG_UNBLOCK, &set, nil)
     defer { for (number, handler) in zip(signals, before) { signal(number, handler) } }
     try body()
   }
