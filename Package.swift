@@ -30,7 +30,7 @@ let package = Package(
     .target(name: "Checkpoints", dependencies: ["JSON", "Layers", "Tensors", "Tokenization"]),
     .target(name: "Models", dependencies: ["Layers", "Checkpoints"]),
     .target(name: "Generation", dependencies: ["Models", "Tokenization", "ChatTemplates", orderedCollections]),
-    .target(name: "Quantization", dependencies: ["Checkpoints", "Generation", "Layers", "Models", "Tensors", "Tokenization"]),
+    .target(name: "Quantization", dependencies: ["Checkpoints", "Generation", "Layers", "Models", "Tensors"]),
     .target(name: "Hub", dependencies: [crypto]),
     .target(
       name: "Malmoi",

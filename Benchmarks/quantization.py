@@ -122,7 +122,8 @@ def main():
 def table(report):
     lines = []
     for model in dict.fromkeys(row["model"] for row in report):
-        lines += [f"{model}:", "", "| type | MB | " + " | ".join(VARIANTS) + " |", "|---|---:|" + "---:|" * len(VARIANTS)]
+        lines += [f"{model}:", "", "| type | MB | " + " | ".join(VARIANTS) + " |",
+                  "|---|---:|" + "---:|" * len(VARIANTS)]
         rows = [row for row in report if row["model"] == model]
         for kind in dict.fromkeys(row["type"] for row in rows):
             found = {row["by"]: row for row in rows if row["type"] == kind}

@@ -55,7 +55,8 @@ extension Divergence {
   private static func compare(
     _ original: Tensor, _ quantized: Tensor, next: [Int], _ pool: ThreadPool
   ) -> [Row] {
-    let vocabulary = original.shape[1], sums = (original.backend.logSumExp(original), quantized.backend.logSumExp(quantized))
+    let vocabulary = original.shape[1]
+    let sums = (original.backend.logSumExp(original), quantized.backend.logSumExp(quantized))
     return withExtendedLifetime((original, quantized, sums)) {
       [Row](unsafeUninitializedCapacity: next.count) { rows, count in
         let target = RowTarget(rows: rows)

@@ -36,9 +36,23 @@ public struct QuantizationTensor: Sendable {
     self.readBytes = readBytes
   }
 
+  /// Elements in all; ``Quantizer`` has checked that there are some and that their number fits.
   public var elementCount: Int { shape.reduce(1, *) }
+  /// Elements of a row.
   public var columns: Int { shape.first ?? 1 }
+  /// Rows in all.
   public var rows: Int { elementCount / columns }
+
+  /// Whether every axis has elements and their product is a number.
+  var isPossible: Bool {
+    var product = 1
+    for size in shape {
+      let (next, overflow) = product.multipliedReportingOverflow(by: size)
+      guard size > 0, !overflow else { return false }
+      product = next
+    }
+    return true
+  }
 }
 
 /// A GGUF file as a source; its rows are read, not mapped, so that memory stays bounded.

@@ -31,6 +31,9 @@ public struct Quantizer {
     self.source = source
     self.options = options
     let tensors = source.tensors
+    if let odd = tensors.first(where: { !$0.isPossible }) {
+      throw QuantizationError("\(source.path): tensor \(odd.name): the shape \(odd.shape) is not possible")
+    }
     plans = try Mixture(options, source.metadata).plans(tensors)
     for plan in plans where plan.dataType.isQuantized {
       try options.importance?.check(plan.tensor)

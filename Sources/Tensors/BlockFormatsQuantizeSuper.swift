@@ -79,7 +79,8 @@ extension BlockSample {
     let zeros = parts.map { _ in 0 }
     var best = AffineFit(d: 0, dmin: 0, scales: zeros, minima: zeros, error: .infinity)
     let largest = (wanted.map(\.scale).max() ?? 0, wanted.map { -$0.minimum }.max() ?? 0)
-    for start in limit > 15 ? [Float(limit), Float(limit) + 0.5] : [Float(limit), Float(limit) + 0.4, Float(limit) - 1] {
+    // Coarse scales are worth a third start.
+    for start in (limit > 15 ? [0, 0.5] : [0, 0.4, -1]).map({ Float(limit) + $0 }) {
       var (d, dmin) = (halfRounded(largest.0 / start), halfRounded(largest.1 / start))
       for _ in 0..<3 {
         var fit = AffineFit(d: d, dmin: dmin, scales: [], minima: [], error: 0)

@@ -79,7 +79,8 @@ import Testing
   }
 
   private func formats(_ outline: Outline, _ options: QuantizationOptions) throws -> [String: DataType] {
-    Dictionary(uniqueKeysWithValues: try Quantizer(outline, options: options).plans.map { ($0.tensor.name, $0.dataType) })
+    let plans = try Quantizer(outline, options: options).plans
+    return Dictionary(uniqueKeysWithValues: plans.map { ($0.tensor.name, $0.dataType) })
   }
 
   @Test func `rows that do not fill blocks get the next smaller ones, and the plan says so`() throws {
@@ -98,7 +99,8 @@ import Testing
     options.outputType = .q8_0
     options.embeddingType = .q2_k
     options.overrides = [
-      try TensorOverride(pattern: #"blk\.1\..*up"#, dataType: .q6_k), try TensorOverride(pattern: "ffn", dataType: .f16),
+      try TensorOverride(pattern: #"blk\.1\..*up"#, dataType: .q6_k),
+      try TensorOverride(pattern: "ffn", dataType: .f16),
     ]
     #expect(try formats(outline, options) == [
       "token_embd.weight": .q2_k, "output.weight": .q8_0, "blk.0.ffn_up.weight": .f16, "blk.1.ffn_up.weight": .q6_k,
@@ -129,6 +131,13 @@ import Testing
       "blk.0.attn_v.weight": .q8_0, "blk.0.attn_k.weight": .q8_0, "blk.0.attn_output.weight": .q5_k,
       "blk.0.ffn_gate_inp.weight": .f16, "blk.0.ffn_up_exps.weight": .q4_k,
     ])
+  }
+
+  @Test(arguments: [[0, 4], [4, 0], [-1, 4], [1 << 40, 1 << 40]])
+  func `a shape that cannot be is refused`(shape: [Int]) {
+    #expect(throws: QuantizationError.self) {
+      try Quantizer(Outline([("blk.0.attn_q.weight", shape)]), options: QuantizationOptions(type: .q8_0))
+    }
   }
 
   @Test func `importance of another model is refused`() throws {

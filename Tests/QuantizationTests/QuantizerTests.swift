@@ -81,7 +81,8 @@ import Testing
     var tensors: [QuantizationTensor]
 
     init(shape: [Int], _ value: @escaping @Sendable (_ row: Int, _ column: Int) -> Float) {
-      tensors = [QuantizationTensor(name: "blk.0.ffn_up.weight", shape: shape, dataType: .f32, readRows: { rows, floats in
+      let name = "blk.0.ffn_up.weight"
+      tensors = [QuantizationTensor(name: name, shape: shape, dataType: .f32, readRows: { rows, floats in
         for row in rows {
           for column in 0..<shape[0] { floats[(row - rows.lowerBound) * shape[0] + column] = value(row, column) }
         }

@@ -218,7 +218,8 @@ private struct ProgressClock {
     guard done == all || now - shown > .milliseconds(100) else { return }
     shown = now
     let left = (now - start) / .seconds(1) / Double(max(1, done)) * Double(all - done)
-    Output.status("\(verb) \(what)\(what.isEmpty ? "" : ", ")\(done * 100 / max(1, all)) %, \(Int(left.rounded(.up))) s left")
+    let share = done * 100 / max(1, all)
+    Output.status("\(verb) \(what)\(what.isEmpty ? "" : ", ")\(share) %, \(Int(left.rounded(.up))) s left")
   }
 }
 
@@ -240,7 +241,8 @@ extension QuantizationReport {
     if let divergence {
       lines.append("perplexity   \(Output.fixed(divergence.originalPerplexity, 4)) → "
         + Output.fixed(divergence.quantizedPerplexity, 4))
-      lines.append("divergence   mean \(Output.fixed(divergence.mean, 5)) ± \(Output.fixed(divergence.standardError, 5)), "
+      let mean = Output.fixed(divergence.mean, 5), error = Output.fixed(divergence.standardError, 5)
+      lines.append("divergence   mean \(mean) ± \(error), "
         + "99 % below \(Output.fixed(divergence.percentile99, 4)) (nats per token)")
       lines.append("agreement    \(Output.fixed(divergence.agreement * 100, 2)) % of first choices, over "
         + "\(Output.number(divergence.tokens)) tokens")
