@@ -1,6 +1,6 @@
 # One line per thing that people do here. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz bench bench-peers sweep accuracy docs example deps clean
+.PHONY: help run test fuzz bench bench-peers sweep accuracy quantization docs example deps clean
 
 BIN := .build/release/malmoi
 MODEL ?= smollm2
@@ -40,6 +40,11 @@ accuracy: deps  ## perplexity beside llama.cpp, KL divergence from a float32 ref
 	@swift build -c release --product malmoi
 	@Benchmarks/peers.sh $(PEERS)
 	@$(PEERS)/venv/bin/python Benchmarks/accuracy.py $(PEERS)
+
+quantization: deps  ## what every quantized type loses, beside llama.cpp's own
+	@swift build -c release --product malmoi
+	@Benchmarks/peers.sh $(PEERS)
+	@$(PEERS)/venv/bin/python Benchmarks/quantization.py $(PEERS)
 
 example: deps  ## the example of the Swift API
 	@swift run -c release ChatExample

@@ -30,6 +30,7 @@ let package = Package(
     .target(name: "Checkpoints", dependencies: ["JSON", "Layers", "Tensors", "Tokenization", orderedCollections]),
     .target(name: "Models", dependencies: ["Layers", "Checkpoints"]),
     .target(name: "Generation", dependencies: ["Models", "Tokenization", "ChatTemplates", orderedCollections]),
+    .target(name: "Quantization", dependencies: ["Checkpoints", "Generation", "Layers", "Models", "Tensors"]),
     .target(name: "Hub", dependencies: [crypto]),
     .target(
       name: "Malmoi",
@@ -39,8 +40,8 @@ let package = Package(
     .executableTarget(
       name: "MalmoiCommand",
       dependencies: [
-        "CEditLine", "Checkpoints", "Generation", "Layers", "Malmoi", "Models", "Tensors", "Tokenization",
-        argumentParser,
+        "CEditLine", "Checkpoints", "Generation", "Layers", "Malmoi", "Models", "Quantization", "Tensors",
+        "Tokenization", argumentParser,
       ]),
     .executableTarget(name: "ChatExample", dependencies: ["Malmoi"], path: "Examples/Chat"),
     // For development: throws damaged input at whatever reads files and templates of strangers.
@@ -60,6 +61,8 @@ let package = Package(
     .testTarget(name: "HubTests", dependencies: ["Hub", "TestSupport"]),
     .testTarget(name: "ModelsTests", dependencies: ["Models", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(name: "GenerationTests", dependencies: ["Generation", "TestSupport"]),
+    .testTarget(
+      name: "QuantizationTests", dependencies: ["Quantization", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(name: "MalmoiTests", dependencies: ["Malmoi", "TestSupport"]),
     .testTarget(name: "CommandTests", dependencies: ["Checkpoints", "MalmoiCommand", "Tensors", "TestSupport"]),
   ],

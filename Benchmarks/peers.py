@@ -31,6 +31,10 @@ class Peers:
         threads = ["-t", self.threads] if self.threads else []
         return run(self.tool(tool), *arguments, *threads)
 
+    def llama_quantize(self, *arguments):
+        """llama-quantize takes its threads as a last argument."""
+        return run(self.tool("llama-quantize"), *arguments, *([self.threads] if self.threads else []))
+
     def model(self, name):
         return self.found("models", name)
 

@@ -79,6 +79,9 @@ public final class CheckpointLoader: ModuleVisitor {
     }
   }
 
+  /// `layers.3.attention.query` → `blk.3.attn_q.weight`
+  package static func name(of path: ModulePath) -> String { Place(path).description }
+
   /// - Throws: ``CheckpointError`` when the tensor is missing or has another shape than the model.
   public func visit(_ parameter: inout Tensor, role: ParameterRole, at path: ModulePath) throws {
     let place = Place(path), expected = parameter.shape

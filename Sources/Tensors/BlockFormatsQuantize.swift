@@ -1,77 +1,122 @@
-// Turns floats into stored blocks by the reference rounding, for tests and converters that need exact bytes.
+// Turns floats into stored blocks that lose as little as the format allows, with or without knowing what matters.
 
 extension DataType {
-  /// The stored form of `values`, rounded as ggml's reference does (`quantize_row_*_ref` in `ggml-quants.c`).
+  /// Writes the stored form of rows of floats.
   ///
-  /// Offered for F32, F16, BF16, Q4_0, Q4_1 and Q8_0.
-  /// - Returns: whole blocks, or nil when this format has no quantizer here or `values` do not fill its blocks.
-  public func quantized(_ values: [Float]) -> [UInt8]? {
-    guard let byteCount = bytes(forElements: values.count), let encode = blockEncoder else { return nil }
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(byteCount)
-    for start in stride(from: 0, to: values.count, by: elementsPerBlock) {
-      encode(values[start..<(start + elementsPerBlock)], &bytes)
+  /// Scales and minima are searched so that the weighted sum of squared errors is small; numbers that a format keeps as
+  /// they are, are rounded to nearest. A NaN becomes 0 and what is too large for a block its largest number; plain
+  /// numbers keep both. A block depends on nothing but its own numbers and weights.
+  /// - Parameters:
+  ///   - values: whole rows
+  ///   - importance: for each column of a row, how much an error there matters: the mean square of what the column is
+  ///     multiplied with. Numbers that are not positive and finite count as a very small weight.
+  ///   - destination: room for exactly the blocks of `values`
+  /// - Precondition: `destination.count == bytes(forElements: values.count)`, and `importance` has whole blocks and
+  ///   divides `values`.
+  public func quantize(
+    _ values: UnsafeBufferPointer<Float>, importance: UnsafeBufferPointer<Float>? = nil,
+    into destination: UnsafeMutableRawBufferPointer
+  ) {
+    precondition(bytes(forElements: values.count) == destination.count, "the values do not fill the blocks")
+    guard let target = destination.baseAddress, let source = values.baseAddress else { return }
+    switch self {
+    case .f32: encode(source, values.count, target) { $0.bitPattern }
+    case .f16: encode(source, values.count, target, HalfPrecision.encode)
+    case .bf16: encode(source, values.count, target, BrainFloat.encode)
+    default: quantizeBlocks(source, values.count, importance, target)
     }
-    return bytes
   }
 
-  private var blockEncoder: ((ArraySlice<Float>, inout [UInt8]) -> Void)? {
+  /// The stored form of `values`; see ``quantize(_:importance:into:)``.
+  /// - Returns: whole blocks, or nil when `values` do not fill them or `importance` does not fit.
+  public func quantized(_ values: [Float], importance: [Float]? = nil) -> [UInt8]? {
+    guard let byteCount = bytes(forElements: values.count) else { return nil }
+    if let importance {
+      guard !importance.isEmpty, importance.count % elementsPerBlock == 0, values.count % importance.count == 0 else {
+        return nil
+      }
+    }
+    return [UInt8](unsafeUninitializedCapacity: byteCount) { bytes, initialized in
+      let target = UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: bytes[..<byteCount]))
+      values.withUnsafeBufferPointer { values in
+        guard let importance else { return quantize(values, into: target) }
+        importance.withUnsafeBufferPointer { quantize(values, importance: $0, into: target) }
+      }
+      initialized = byteCount
+    }
+  }
+
+  private func encode<Bits: FixedWidthInteger>(
+    _ source: UnsafePointer<Float>, _ count: Int, _ target: UnsafeMutableRawPointer, _ bits: (Float) -> Bits
+  ) {
+    for i in 0..<count {
+      target.storeBytes(of: bits(source[i]).littleEndian, toByteOffset: i * MemoryLayout<Bits>.size, as: Bits.self)
+    }
+  }
+
+  private func quantizeBlocks(
+    _ source: UnsafePointer<Float>, _ count: Int, _ importance: UnsafeBufferPointer<Float>?,
+    _ target: UnsafeMutableRawPointer
+  ) {
+    let elements = elementsPerBlock, encode = blockEncoder
+    let block = BlockSample(elements: elements)
+    defer { block.deallocate() }
+    let floor = importance.map { Self.leastWeight($0) } ?? 0
+    var column = 0
+    for index in 0..<count / elements {
+      let weights = importance.flatMap { $0.baseAddress }.map { $0 + column }
+      block.load(source + index * elements, importance: weights, atLeast: floor)
+      encode(block, BlockWriter(start: target + index * bytesPerBlock))
+      column += elements
+      if column >= importance?.count ?? 0 { column = 0 }
+    }
+  }
+
+  /// A column that calibration never saw still wants sensible numbers: a ten-thousandth of the mean.
+  private static func leastWeight(_ importance: UnsafeBufferPointer<Float>) -> Float {
+    var sum = 0.0, count = 0
+    for weight in importance where weight > 0 && weight.isFinite {
+      sum += Double(weight)
+      count += 1
+    }
+    let mean = count > 0 ? Float(sum / Double(count)) : 1
+    return max(mean * 1e-4, .leastNormalMagnitude)
+  }
+
+  private var blockEncoder: (BlockSample, BlockWriter) -> Void {
     switch self {
-    case .f32: { values, bytes in for value in values { bytes.append(littleEndian: value.bitPattern) } }
-    case .f16: { values, bytes in for value in values { bytes.append(littleEndian: HalfPrecision.encode(value)) } }
-    case .bf16: { values, bytes in for value in values { bytes.append(littleEndian: BrainFloat.encode(value)) } }
     case .q4_0: encodeQ4_0
     case .q4_1: encodeQ4_1
-    case .q8_0: encodeQ8_0
-    default: nil
+    case .q5_0: encodeQ5_0
+    case .q5_1: encodeQ5_1
+    case .iq4_nl: encodeIQ4_NL
+    case .q2_k: encodeQ2_K
+    case .q3_k: encodeQ3_K
+    case .q4_k: encodeQ4_K
+    case .q5_k: encodeQ5_K
+    case .q6_k: encodeQ6_K
+    case .iq4_xs: encodeIQ4_XS
+    case .q8_0, .f32, .f16, .bf16: encodeQ8_0  // plain numbers never come here
     }
   }
 }
 
-/// The element farthest from zero becomes −8, so that the scale carries its sign.
-private func encodeQ4_0(_ values: ArraySlice<Float>, _ bytes: inout [UInt8]) {
-  var farthest: Float = 0
-  for value in values where value.magnitude > farthest.magnitude { farthest = value }
-  let scale = farthest / -8
-  bytes.append(littleEndian: HalfPrecision.encode(scale))
-  let inverse = reciprocal(scale)
-  appendNibbles(values.map { level($0 * inverse + 8.5, atMost: 15) }, to: &bytes)
-}
+/// Where a block's bytes go.
+struct BlockWriter {
+  let start: UnsafeMutableRawPointer
 
-private func encodeQ4_1(_ values: ArraySlice<Float>, _ bytes: inout [UInt8]) {
-  let minimum = values.min() ?? 0
-  let scale = ((values.max() ?? 0) - minimum) / 15
-  bytes.append(littleEndian: HalfPrecision.encode(scale))
-  bytes.append(littleEndian: HalfPrecision.encode(minimum))
-  let inverse = reciprocal(scale)
-  appendNibbles(values.map { level(($0 - minimum) * inverse + 0.5, atMost: 15) }, to: &bytes)
-}
-
-private func encodeQ8_0(_ values: ArraySlice<Float>, _ bytes: inout [UInt8]) {
-  let scale = values.reduce(0) { max($0, $1.magnitude) } / 127
-  bytes.append(littleEndian: HalfPrecision.encode(scale))
-  let inverse = reciprocal(scale)
-  for value in values {
-    let rounded = (value * inverse).rounded(.toNearestOrAwayFromZero)
-    let level = rounded.isNaN ? 0 : Int8(max(-127, min(127, rounded)))
-    bytes.append(UInt8(bitPattern: level))
+  subscript(offset: Int) -> UInt8 {
+    get { start.load(fromByteOffset: offset, as: UInt8.self) }
+    nonmutating set { start.storeBytes(of: newValue, toByteOffset: offset, as: UInt8.self) }
   }
-}
 
-private func reciprocal(_ scale: Float) -> Float { scale == 0 ? 0 : 1 / scale }
+  func clear(_ range: Range<Int>) {
+    for offset in range { self[offset] = 0 }
+  }
 
-/// `value` without its fraction, as a level from 0; values that are not finite must not trap.
-private func level(_ value: Float, atMost highest: UInt8) -> UInt8 {
-  value.isNaN ? 0 : UInt8(max(0, min(Float(highest), value)))
-}
-
-/// Element `i` goes into the lower half of byte `i`, element `i + 16` into the upper.
-private func appendNibbles(_ levels: [UInt8], to bytes: inout [UInt8]) {
-  for i in 0..<16 { bytes.append(levels[i] | levels[i + 16] << 4) }
-}
-
-extension [UInt8] {
-  fileprivate mutating func append(littleEndian value: some FixedWidthInteger) {
-    Swift.withUnsafeBytes(of: value.littleEndian) { append(contentsOf: $0) }
+  func half(_ value: Float, at offset: Int) {
+    let bits = HalfPrecision.encode(value)
+    self[offset] = UInt8(truncatingIfNeeded: bits)
+    self[offset + 1] = UInt8(truncatingIfNeeded: bits >> 8)
   }
 }

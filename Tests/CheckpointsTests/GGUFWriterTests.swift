@@ -23,11 +23,12 @@ import Testing
     ]
     for (key, value) in pairs { writer.metadata.set(key, value) }
     let ramp = (0..<96).map(Float.init)
-    for (name, type, shape) in [
-      ("norm.weight", DataType.f32, [5]), ("blk.0.attn_q.weight", .q8_0, [32, 3]), ("token_embd.weight", .f16, [32, 3]),
+    for (name, type, shape, bytes) in [
+      ("norm.weight", DataType.f32, [5], DataType.f32.quantized(Array(ramp.prefix(5)))),
+      ("blk.0.attn_q.weight", .q8_0, [32, 3], (0..<102).map { UInt8($0) }),
+      ("token_embd.weight", .f16, [32, 3], DataType.f16.quantized(ramp)),
     ] {
-      let bytes = try #require(type.quantized(Array(ramp.prefix(shape.reduce(1, *)))))
-      try writer.addTensor(name, dataType: type, shape: shape, bytes: bytes)
+      try writer.addTensor(name, dataType: type, shape: shape, bytes: #require(bytes))
     }
     return writer
   }

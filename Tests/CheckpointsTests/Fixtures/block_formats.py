@@ -1,7 +1,7 @@
 """Writes block-formats.bin: stored blocks of every format and the floats they stand for, by gguf-py.
 
 Records follow each other: name length (u8), name, byte count (u32), stored bytes, float count (u32), floats.
-"Q4_K" is a dequantization (bytes -> floats), "quantize Q4_0" a quantization (floats -> bytes).
+"Q4_K" is a dequantization (bytes -> floats), "quantize F16" a rounding (floats -> bytes).
 """
 import struct
 import sys
@@ -51,6 +51,6 @@ with open(sys.argv[1] if len(sys.argv) > 1 else "block-formats.bin", "wb") as ou
     for name in ["F32", "F16", "BF16", *SCALES]:
         blocks = stored(name)
         record(name, blocks, dequantize(blocks, T[name]).reshape(-1))
-    for name in ["F32", "F16", "BF16", "Q4_0", "Q4_1", "Q8_0"]:
+    for name in ["F32", "F16", "BF16"]:
         values = floats(name)
         record("quantize " + name, quantize(values, T[name]), values)

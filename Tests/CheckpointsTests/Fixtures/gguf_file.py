@@ -6,7 +6,6 @@ import sys
 
 import numpy as np
 from gguf import GGMLQuantizationType, GGUFValueType as V, GGUFWriter
-from gguf.quants import quantize
 
 writer = GGUFWriter(sys.argv[1] if len(sys.argv) > 1 else "gguf-py-made.bin", "llama")
 writer.add_custom_alignment(64)
@@ -24,7 +23,7 @@ writer.add_key_value("malmoi.flags", [True, False, True], V.ARRAY, sub_type=V.BO
 
 ramp = np.arange(96, dtype=np.float32).reshape(3, 32)
 writer.add_tensor("norm.weight", ramp[0, :5].copy())
-writer.add_tensor("blk.0.attn_q.weight", quantize(ramp, GGMLQuantizationType.Q8_0), raw_dtype=GGMLQuantizationType.Q8_0)
+writer.add_tensor("blk.0.attn_q.weight", np.arange(102, dtype=np.uint8).reshape(3, 34), raw_dtype=GGMLQuantizationType.Q8_0)
 writer.add_tensor("token_embd.weight", ramp.astype(np.float16))
 writer.write_header_to_file()
 writer.write_kv_data_to_file()
