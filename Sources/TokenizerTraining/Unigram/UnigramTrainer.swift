@@ -109,7 +109,7 @@ struct UnigramTrainer {
       for part in parts { scoreWithout += log((part < 0 ? 0 : Double(used[part])) + frequency) - totalWithout }
       candidates.append((frequency / wordTotal * (log(frequency / total) - scoreWithout), piece))
     }
-    let size = max(wanted, Int(Double(pieces.count) * Self.shrinkage))
+    let size = max(wanted, Int(Double(pieces.count + 1) * Self.shrinkage) - 1)
     candidates.sort { $0.loss != $1.loss ? $0.loss > $1.loss : $0.piece.start < $1.piece.start }
     return kept + candidates.prefix(max(0, size - kept.count)).map(\.piece)
   }
