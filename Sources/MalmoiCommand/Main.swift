@@ -16,7 +16,7 @@ struct MalmoiCommand: AsyncParsableCommand {
     version: "0.1.0",
     subcommands: [
       RunCommand.self, PullCommand.self, ListCommand.self, ShowCommand.self, RemoveCommand.self,
-      TokenizeCommand.self, ScoreCommand.self, PerplexityCommand.self, BenchCommand.self,
+      TokenizeCommand.self, TokenizerCommand.self, ScoreCommand.self, PerplexityCommand.self, BenchCommand.self,
     ])
 }
 

@@ -21,6 +21,9 @@ public struct TokenizerTrainer: Sendable {
 
   public let algorithm: Algorithm
   public let options: TrainingOptions
+  /// The order in which WordPiece's characters within words get their ids; nil for that of code points. Hugging Face's
+  /// trainer takes them from a hash table, in another order each time, and equally frequent pairs go by ids.
+  package var continuations: [UInt32]?
 
   /// - Throws: ``TrainingError`` for settings that contradict themselves.
   public init(_ algorithm: Algorithm, options: TrainingOptions) throws(TrainingError) {
@@ -55,7 +58,7 @@ public struct TokenizerTrainer: Sendable {
       let table = try words(of: files, BertWords(lowercases: lowercases), observer)
       let result = try BytePairTrainer(
         prefix: Array(Self.wordPiecePrefix.utf8), isByteLevel: false, options: options
-      ).train(table, observer: observer)
+      ).train(table, continuations: continuations, observer: observer)
       return trained(
         result.vocabulary.tokens, .wordPiece,
         normalizer: [

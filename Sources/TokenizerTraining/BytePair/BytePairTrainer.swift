@@ -16,8 +16,7 @@ struct BytePairTrainer {
     var merges: [Merge]
   }
 
-  /// - Parameter continuations: the order in which the alphabet's tokens within words get their ids. Hugging Face's
-  ///   trainer gives them in the order of a hash table, another one in every process; here it is that of code points.
+  /// - Parameter continuations: the order of the alphabet's tokens within words; nil for that of code points.
   func train(
     _ table: WordTable, continuations: [UInt32]? = nil, observer: TrainingObserver
   ) throws -> Result {
