@@ -162,16 +162,16 @@ struct TokenizerReportCommand: AsyncParsableCommand {
       reports.append(TokenizerReport(name: name, tokenizer: try await tokenizer(name), sample: sample))
     }
     if json { return try Output.json(reports) }
-    Output.line("tokenizer               vocabulary  text        bytes    words   tokens  tok/char  tok/word  bytes/tok")
+    let columns = ["bytes", "words", "tokens", "tokens/char", "tokens/word", "bytes/token"]
     for report in reports {
+      let name = (report.name as NSString).lastPathComponent.printable(atMost: 60)
+      Output.line("\(name), vocabulary of \(Output.number(report.vocabularySize))")
+      Output.line("        " + columns.map { $0.leftPadded(to: 13) }.joined())
       for row in report.rows {
+        let numbers = [row.bytes, row.words, row.tokens].map(Output.number)
+          + [row.tokensPerCharacter, row.tokensPerWord, row.bytesPerToken].map { Output.fixed($0, 3) }
         Output.line(
-          report.name.printable.rightPadded(to: 22) + "  " + Output.number(report.vocabularySize).leftPadded(to: 10)
-            + "  " + (row.kind?.rawValue ?? "all").rightPadded(to: 6) + Output.number(row.bytes).leftPadded(to: 11)
-            + Output.number(row.words).leftPadded(to: 9) + Output.number(row.tokens).leftPadded(to: 9)
-            + Output.fixed(row.tokensPerCharacter, 3).leftPadded(to: 10)
-            + Output.fixed(row.tokensPerWord, 2).leftPadded(to: 10)
-            + Output.fixed(row.bytesPerToken, 2).leftPadded(to: 11))
+          "  " + (row.kind?.rawValue ?? "all").rightPadded(to: 6) + numbers.map { $0.leftPadded(to: 13) }.joined())
       }
     }
   }
