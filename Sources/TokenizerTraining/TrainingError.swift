@@ -39,7 +39,7 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
     case .unknownPreTokenizer(let name, let supported):
       "tokenizer training: unknown pre-tokenizer '\(name.printable)'; supported: \(supported.joined(separator: ", "))"
     case .tooMuchText(let characters, let limit):
-      "tokenizer training: the distinct words have \(characters) characters together; at most \(limit) can be learnt from"
+      "tokenizer training: the distinct words have \(characters) characters together; the limit is \(limit)"
     }
   }
 }

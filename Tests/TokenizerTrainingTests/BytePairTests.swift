@@ -80,7 +80,8 @@ import TokenizerTraining
 }
 
 @Suite struct WordPieceTests {
-  @Test("The vocabulary is that of Hugging Face's trainer, given its order of characters", arguments: References.wordPiece)
+  @Test(
+    "The vocabulary is that of Hugging Face's trainer, given its order of characters", arguments: References.wordPiece)
   func vocabulary(_ reference: WordPieceReference) throws {
     var trainer = try TokenizerTrainer(
       .wordPiece(lowercases: reference.lowercases),

@@ -57,6 +57,18 @@ import TokenizerTraining
     #expect(throws: TrainingError.self) { try BytePreTokenizer(named: "gpt-2\u{1B}") }
   }
 
+  @Test("A vocabulary far larger than the text can fill takes no room")
+  func tooLarge() throws {
+    let file = try TemporaryFile("aaab aab ab\n".utf8)
+    for algorithm in [
+      TokenizerTrainer.Algorithm.byteLevelBPE(.gpt2), .wordPiece(lowercases: true), .unigram(normalizes: false),
+    ] {
+      let options = TrainingOptions(vocabularySize: 1 << 24, minimumFrequency: 0)
+      let count = try TokenizerTrainer(algorithm, options: options).train(files: [file.path]).tokens.count
+      #expect((4...300).contains(count))
+    }
+  }
+
   @Test("A vocabulary without room for its alphabet is refused")
   func tooSmall() throws {
     for algorithm in [

@@ -44,7 +44,7 @@ struct BytePairTrainer {
         contents: isByteLevel ? "the 256 bytes and the special tokens" : "the alphabet and the special tokens")
     }
     let text = try SymbolWords(table, units, tokens: (firstTokens, laterTokens))
-    var learner = MergeLearner(text, largestVocabulary: max(options.vocabularySize, vocabulary.count))
+    var learner = MergeLearner(text, vocabulary, size: options.vocabularySize)
     let merges = try learner.learn(
       into: &vocabulary, size: options.vocabularySize, minimumFrequency: options.minimumFrequency, prefix: prefix,
       observer: observer)

@@ -28,6 +28,8 @@ struct MergeLearner: ~Copyable {
   }
 
   private let text: SymbolWords
+  /// The most tokens that the tables below have room for.
+  private let capacity: Int
   private var counts = PairCounts()
   private var queue = MergeQueue()
   /// The words of each queue entry, end to end.
@@ -41,12 +43,15 @@ struct MergeLearner: ~Copyable {
   private var events: [(symbol: UInt32, word: UInt32)] = []
   private static let isAfter: UInt32 = 1 << 31
 
-  init(_ text: SymbolWords, largestVocabulary: Int) {
+  /// - Parameter vocabulary: the tokens that the words are made of.
+  init(_ text: SymbolWords, _ vocabulary: TokenVocabulary, size: Int) {
     self.text = text
-    before = .allocate(capacity: largestVocabulary + 1)
-    before.initialize(repeating: Neighbour(), count: largestVocabulary + 1)
-    after = .allocate(capacity: largestVocabulary + 1)
-    after.initialize(repeating: Neighbour(), count: largestVocabulary + 1)
+    // Every new token takes the place of two symbols somewhere: a short text needs no room for a huge vocabulary.
+    capacity = max(vocabulary.count, min(size, vocabulary.count + text.symbolCount))
+    before = .allocate(capacity: capacity)
+    before.initialize(repeating: Neighbour(), count: capacity)
+    after = .allocate(capacity: capacity)
+    after.initialize(repeating: Neighbour(), count: capacity)
     countPairs()
   }
 
@@ -62,7 +67,7 @@ struct MergeLearner: ~Copyable {
     observer: TrainingObserver
   ) throws -> [Merge] {
     var merges: [Merge] = []
-    while vocabulary.count < size, var top = queue.pop() {
+    while vocabulary.count < min(size, capacity), var top = queue.pop() {
       let count = counts.counts[Int(top.index)]
       if top.count != count {
         top.count = count
@@ -71,9 +76,9 @@ struct MergeLearner: ~Copyable {
       }
       if count < max(1, minimumFrequency) { break }
       let left = first(top.pair), right = second(top.pair)
-      let ending = vocabulary.tokens[Int(right)]
-      let token = vocabulary.id(
-        adding: vocabulary.tokens[Int(left)] + (ending.starts(with: prefix) ? ending.dropFirst(prefix.count) : ending[...]))
+      var ending = vocabulary.tokens[Int(right)][...]
+      if ending.starts(with: prefix) { ending = ending.dropFirst(prefix.count) }
+      let token = vocabulary.id(adding: vocabulary.tokens[Int(left)] + ending)
       merges.append(Merge(first: left, second: right, token: token))
       for place in top.start..<top.start + Int(top.length) { merge(left, right, into: token, word: places[place]) }
       record(left, right, token)
@@ -143,7 +148,11 @@ struct MergeLearner: ~Copyable {
         touch(before: previous)
         before[Int(previous)].lost += word.count
         // The new token beside itself is one pair, whichever of the two it is seen from.
-        if previous == token { gain(after: token, number, word.count) } else { gain(before: previous, number, word.count) }
+        if previous == token {
+          gain(after: token, number, word.count)
+        } else {
+          gain(before: previous, number, word.count)
+        }
       }
       if at + 2 < length {
         let next = symbols[at + 2]

@@ -11,6 +11,7 @@ final class SymbolWords {
 
   let words: UnsafeMutableBufferPointer<Word>
   let symbols: UnsafeMutablePointer<UInt32>
+  let symbolCount: Int
 
   /// - Parameter tokens: by code point, the token at the beginning of a word and that within one; `UInt32.max` leaves
   ///   the character out.
@@ -37,6 +38,7 @@ final class SymbolWords {
       words.initializeElement(at: number, to: Word(start: UInt32(start), length: UInt32(end - start), count: count))
       number += 1
     }
+    symbolCount = end
   }
 
   deinit {

@@ -42,11 +42,11 @@ struct UnigramTrainer {
     while true {
       for _ in 0..<Self.passesPerRound {
         try observer(.estimating(pass: passes, of: max(rounds * Self.passesPerRound, passes + 1), pieces: pieces.count))
-        pieces = maximized(pieces, expected: try expectations(UnigramModel(pieces, of: text), text))
+        pieces = maximized(pieces, expected: expectations(UnigramModel(pieces, of: text), text))
         passes += 1
       }
       if pieces.count <= wanted { break }
-      let pruned = try pruned(UnigramModel(pieces, of: text), text, wanted: wanted)
+      let pruned = pruned(UnigramModel(pieces, of: text), text, wanted: wanted)
       if pruned.count == pieces.count { break }
       pieces = pruned
     }
@@ -54,7 +54,7 @@ struct UnigramTrainer {
   }
 
   /// How often each piece is expected in the text.
-  private func expectations(_ model: UnigramModel, _ text: UnigramText) throws -> [Int] {
+  private func expectations(_ model: UnigramModel, _ text: UnigramText) -> [Int] {
     sum(over: text.counts.count, width: model.pieces.count) { number, lattice, expected in
       lattice.expect(
         text.characters[text.word(number)], model, count: text.counts[number], unit: Self.unit, into: expected)
@@ -77,7 +77,7 @@ struct UnigramTrainer {
   }
 
   /// Drops the pieces without which the text is least less likely, if their place is taken by their own best parts.
-  private func pruned(_ model: UnigramModel, _ text: UnigramText, wanted: Int) throws -> [Piece] {
+  private func pruned(_ model: UnigramModel, _ text: UnigramText, wanted: Int) -> [Piece] {
     let pieces = model.pieces
     let wordTotal = Double(text.counts.reduce(0, +))
     let used = sum(over: text.counts.count, width: pieces.count) { number, lattice, used in
