@@ -1,19 +1,17 @@
 // What pre-tokenizers ask about a character: letter, number, mark, punctuation, symbol or space.
 
 /// Character classes of Unicode 15.1 as bits; every code point has exactly one.
-package struct UnicodeClasses: OptionSet, Sendable, BitwiseCopyable {
-  package let rawValue: UInt8
+struct UnicodeClasses: OptionSet, Sendable, BitwiseCopyable {
+  let rawValue: UInt8
 
-  package init(rawValue: UInt8) { self.rawValue = rawValue }
-
-  package static let letter = UnicodeClasses(rawValue: 1)
-  package static let number = UnicodeClasses(rawValue: 2)
-  package static let mark = UnicodeClasses(rawValue: 4)
-  package static let punctuation = UnicodeClasses(rawValue: 8)
-  package static let symbol = UnicodeClasses(rawValue: 16)
-  package static let space = UnicodeClasses(rawValue: 32)
+  static let letter = UnicodeClasses(rawValue: 1)
+  static let number = UnicodeClasses(rawValue: 2)
+  static let mark = UnicodeClasses(rawValue: 4)
+  static let punctuation = UnicodeClasses(rawValue: 8)
+  static let symbol = UnicodeClasses(rawValue: 16)
+  static let space = UnicodeClasses(rawValue: 32)
   /// Controls, format characters, surrogates, private use, unassigned.
-  package static let other = UnicodeClasses(rawValue: 64)
+  static let other = UnicodeClasses(rawValue: 64)
 
   /// One byte per code point. Filled once per process from the runs; a megabyte buys a single load per character.
   static let table: FlatTable<UInt8> = {
@@ -31,7 +29,7 @@ package struct UnicodeClasses: OptionSet, Sendable, BitwiseCopyable {
 /// `WellFormedText.with` is the only way to get one.
 package struct WellFormedText {
   package let base: UnsafePointer<UInt8>
-  package let count: Int
+  let count: Int
   private let classTable: UnsafePointer<UInt8>
 
   /// Calls `body` with `bytes` as they are if they are well-formed, and else with a repaired copy: what llama.cpp's
@@ -55,7 +53,7 @@ package struct WellFormedText {
 
   /// The code point at `position`, which must be where a character starts, and its length in bytes.
   @inline(__always)
-  package func character(at position: Int) -> (code: UInt32, length: Int) {
+  func character(at position: Int) -> (code: UInt32, length: Int) {
     let lead = base[position]
     if lead < 0x80 { return (UInt32(lead), 1) }
     let second = UInt32(base[position + 1] & 0x3F)
@@ -67,7 +65,7 @@ package struct WellFormedText {
   }
 
   @inline(__always)
-  package func classes(of code: UInt32) -> UnicodeClasses { UnicodeClasses(rawValue: classTable[Int(code)]) }
+  func classes(of code: UInt32) -> UnicodeClasses { UnicodeClasses(rawValue: classTable[Int(code)]) }
 
   @inline(__always)
   func classes(at position: Int) -> (classes: UnicodeClasses, length: Int) {
