@@ -25,6 +25,7 @@ let package = Package(
     .target(name: "Tensors", dependencies: ["CKernels"]),
     .target(name: "JSON", dependencies: [orderedCollections]),
     .target(name: "Tokenization", dependencies: ["JSON"]),
+    .target(name: "TokenizerTraining", dependencies: ["JSON", "Tokenization"]),
     .target(name: "ChatTemplates", dependencies: ["JSON", orderedCollections]),
     .target(name: "Layers", dependencies: ["Tensors"]),
     .target(name: "Checkpoints", dependencies: ["JSON", "Layers", "Tensors", "Tokenization", orderedCollections]),
@@ -41,7 +42,7 @@ let package = Package(
       name: "MalmoiCommand",
       dependencies: [
         "CEditLine", "Checkpoints", "Generation", "Layers", "Malmoi", "Models", "Quantization", "Tensors",
-        "Tokenization", argumentParser,
+        "Tokenization", "TokenizerTraining", argumentParser,
       ]),
     .executableTarget(name: "ChatExample", dependencies: ["Malmoi"], path: "Examples/Chat"),
     // For development: throws damaged input at whatever reads files and templates of strangers.
@@ -56,6 +57,9 @@ let package = Package(
     .testTarget(name: "JSONTests", dependencies: ["JSON"]),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(name: "TokenizationTests", dependencies: ["Tokenization", "TestSupport"], exclude: ["Fixtures"]),
+    .testTarget(
+      name: "TokenizerTrainingTests", dependencies: ["JSON", "TokenizerTraining", "TestSupport"],
+      exclude: ["Fixtures"]),
     .testTarget(name: "ChatTemplatesTests", dependencies: ["ChatTemplates", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(name: "HubTests", dependencies: ["Hub", "TestSupport"]),

@@ -17,8 +17,8 @@ struct MalmoiCommand: AsyncParsableCommand {
     version: "0.1.0",
     subcommands: [
       RunCommand.self, PullCommand.self, ListCommand.self, ShowCommand.self, RemoveCommand.self,
-      QuantizeCommand.self, TokenizeCommand.self, EmbedCommand.self, FillCommand.self, ClassifyCommand.self,
-      ScoreCommand.self, PerplexityCommand.self, BenchCommand.self,
+      QuantizeCommand.self, TokenizeCommand.self, TokenizerCommand.self, EmbedCommand.self, FillCommand.self,
+      ClassifyCommand.self, ScoreCommand.self, PerplexityCommand.self, BenchCommand.self,
     ])
 }
 

@@ -61,8 +61,9 @@ private final class Recorder: ModuleVisitor {
   func visit(_ parameter: inout Tensor, role: ParameterRole, at path: ModulePath) {}
 
   func visit(_ projection: inout any Projection, at path: ModulePath) {
-    let columns = ColumnSums(columns: projection.inputs)
-    sums[CheckpointLoader.name(of: path)] = columns
+    // Experts of a layer are one tensor, and share what is known of it.
+    let name = CheckpointLoader.name(of: path), columns = sums[name] ?? ColumnSums(columns: projection.inputs)
+    sums[name] = columns
     projection = RecordingProjection(base: projection, sums: columns)
   }
 }

@@ -2,8 +2,8 @@
 
 /// The byte-to-unicode alphabet of GPT-2's `encoder.py`: printable Latin-1 bytes stand for themselves and the other 68
 /// for U+0100 onwards, in order.
-struct ByteAlphabet: Sendable {
-  static let shared = ByteAlphabet()
+package struct ByteAlphabet: Sendable {
+  package static let shared = ByteAlphabet()
 
   private var codes = [UInt16](repeating: 0, count: 256)
   private var bytes = [Int16](repeating: -1, count: 256 + 68)
@@ -20,7 +20,7 @@ struct ByteAlphabet: Sendable {
 
   /// Appends the spelling of `byte` in UTF-8.
   @inline(__always)
-  func appendSpelling(of byte: UInt8, to result: inout [UInt8]) {
+  package func appendSpelling(of byte: UInt8, to result: inout [UInt8]) {
     let code = codes[Int(byte)]
     if code < 0x80 {
       result.append(UInt8(truncatingIfNeeded: code))

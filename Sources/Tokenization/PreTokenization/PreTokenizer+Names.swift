@@ -6,7 +6,7 @@ extension PreTokenizer {
   static let names: [String] = families.flatMap(\.names).sorted()
 
   /// The pre-tokenizer called `name`, where the empty name is `default`.
-  static func named(_ name: String) -> PreTokenizer? {
+  package static func named(_ name: String) -> PreTokenizer? {
     families.first { $0.names.contains(name.isEmpty ? "default" : name) }?.make()
   }
 

@@ -1,7 +1,7 @@
 // Byte-level tokenizers first cut text into words, each in its own way; this runs the cuts that a name stands for.
 
 /// Cuts text into the words within which merges happen.
-struct PreTokenizer: Sendable {
+package struct PreTokenizer: Sendable {
   enum Stage: Sendable {
     case words(WordRule)
     case runs(RunRule)
@@ -18,7 +18,7 @@ struct PreTokenizer: Sendable {
 
   /// Calls `body` with the bounds of each word in order; the words cover the text.
   @inline(__always)
-  func forEachWord(in text: WellFormedText, _ body: (Int, Int) -> Void) {
+  package func forEachWord(in text: WellFormedText, _ body: (Int, Int) -> Void) {
     cut(text, 0, text.count, stage: 0, body)
   }
 

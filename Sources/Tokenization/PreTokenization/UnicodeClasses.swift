@@ -26,14 +26,14 @@ struct UnicodeClasses: OptionSet, Sendable, BitwiseCopyable {
 }
 
 /// Text in which every character is a complete UTF-8 sequence of at most U+10FFFF, ready for unchecked scanning.
-struct WellFormedText {
-  let base: UnsafePointer<UInt8>
+package struct WellFormedText {
+  package let base: UnsafePointer<UInt8>
   let count: Int
   private let classTable: UnsafePointer<UInt8>
 
   /// Calls `body` with `bytes` as they are if they are well-formed, and else with a repaired copy: what llama.cpp's
   /// decoder accepts (surrogates, overlong forms) in its shortest form, and U+FFFD for each byte that fits nowhere.
-  static func with(_ bytes: UnsafeBufferPointer<UInt8>, _ body: (WellFormedText) -> Void) {
+  package static func with(_ bytes: UnsafeBufferPointer<UInt8>, _ body: (WellFormedText) -> Void) {
     guard let base = bytes.baseAddress, bytes.count > 0 else { return }
     if isWellFormed(bytes) {
       body(WellFormedText(base: base, count: bytes.count))

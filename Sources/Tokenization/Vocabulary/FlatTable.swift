@@ -23,8 +23,8 @@ func tableCapacity(for count: Int) -> Int {
 
 /// Keyed hashing of short byte strings by folded multiplication, as in wyhash. The key is drawn per process, so that
 /// nobody can write a vocabulary whose pieces all collide.
-struct ByteHash: Sendable {
-  static let shared = ByteHash()
+package struct ByteHash: Sendable {
+  package static let shared = ByteHash()
   private let key0 = UInt64.random(in: .min ... .max) | 1
   private let key1 = UInt64.random(in: .min ... .max) | 1
 
@@ -36,7 +36,7 @@ struct ByteHash: Sendable {
   }
 
   @inline(__always)
-  func callAsFunction(_ start: UnsafePointer<UInt8>, _ count: Int) -> UInt64 {
+  package func callAsFunction(_ start: UnsafePointer<UInt8>, _ count: Int) -> UInt64 {
     let raw = UnsafeRawPointer(start)
     var state = key0 ^ UInt64(truncatingIfNeeded: count)
     var offset = 0
@@ -58,5 +58,5 @@ struct ByteHash: Sendable {
   }
 
   @inline(__always)
-  func callAsFunction(_ value: UInt64) -> UInt64 { Self.fold(value ^ key0, key1) }
+  package func callAsFunction(_ value: UInt64) -> UInt64 { Self.fold(value ^ key0, key1) }
 }
