@@ -56,7 +56,8 @@ extension TokenizerDefinition {
   ) throws {
     let base: ModelVocabulary
     do {
-      base = try ModelVocabulary(JSONField(["type": "BPE", "vocab": try JSONValue(parsing: bytes), "merges": []]))
+      base = try ModelVocabulary(
+        JSONField(["type": "BPE", "vocab": [:], "merges": []]), VocabularyLists(vocabulary: bytes))
     } catch let error as JSONError {
       throw TokenizerError(error, file: file)
     }

@@ -93,9 +93,13 @@ extension ScalarSet {
   }
 
   private static func categories(_ categories: Set<Unicode.GeneralCategory>) -> ScalarSet {
+    scalars { categories.contains($0.properties.generalCategory) }
+  }
+
+  private static func scalars(where test: (Unicode.Scalar) -> Bool) -> ScalarSet {
     var ranges: [ClosedRange<UInt32>] = []
     for code in 0...0x10FFFF as ClosedRange<UInt32> {
-      guard let scalar = Unicode.Scalar(code), categories.contains(scalar.properties.generalCategory) else { continue }
+      guard let scalar = Unicode.Scalar(code), test(scalar) else { continue }
       if let last = ranges.last, last.upperBound + 1 == code {
         ranges[ranges.count - 1] = last.lowerBound...code
       } else {
@@ -109,7 +113,9 @@ extension ScalarSet {
   static let whiteSpace = classes(.space)
   static let letters = classes(.letter)
   static let decimalDigits = categories([.decimalNumber])
-  static let word = letters.union(classes(.mark)).union(decimalDigits).union(categories([.connectorPunctuation]))
+  /// `\w`; Oniguruma has the fractions and superscripts of Latin-1 in it, though not those of other blocks.
+  static let word = classes([.letter, .mark]).union(decimalDigits).union(categories([.connectorPunctuation]))
+    .union(scalars { $0.properties.isAlphabetic }).union(ScalarSet([0xB2...0xB3, 0xB9...0xB9, 0xBC...0xBE]))
   static let hexDigits = ScalarSet([0x30...0x39, 0x41...0x46, 0x61...0x66])
   private static let controlSpaces = ScalarSet([0x9...0xD, 0x85...0x85])
 
