@@ -15,7 +15,7 @@ struct ModelVocabulary {
   /// How many pieces there are.
   let entryCount: Int
   let unknown: Int32?
-  private let scores: [Double]
+  let scores: [Double]
   private let lists: VocabularyLists
   private let fallsBackToBytes: Bool
 

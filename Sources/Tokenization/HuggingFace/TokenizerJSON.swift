@@ -59,6 +59,13 @@ struct TokenizerJSON {
     definition.postProcessor = try root["post_processor"].map { try PostProcessor($0, tokenCount: pieces.count) }
     definition.unknown = vocabulary.unknown
     definition.addsSpacePrefix = normalizer?.prependsSpace ?? false || stages.contains(where: \.prependsSpace)
+    definition.merges = lists.merges
+    definition.scores = vocabulary.scores.map { Float($0) }
+    definition.cuts = try root["pre_tokenizer"].map { try SplitStage.signature($0) } ?? []
+    if case .precompiled(let map)? = normalizer?.first(where: \.isPrecompiled) {
+      definition.characterMap = map.bytes
+      definition.removesExtraSpaces = true
+    }
     definition.truncation = try root["truncation"].map { try EncodingTruncation($0) }
     definition.batchPadding = try root["padding"].map { try EncodingPadding($0, tokenCount: pieces.count) }
     return definition

@@ -6,6 +6,8 @@ struct CharacterMap: Sendable {
   /// What is wrong with a map.
   struct MapError: Error { let message: String }
 
+  /// The map as it is written in files.
+  let bytes: [UInt8]
   private let units: [UInt32]
   private let replacements: [UInt8]
   /// The replacements of ASCII characters: offset + 1, or 0 for none.
@@ -14,6 +16,7 @@ struct CharacterMap: Sendable {
 
   /// - Parameter bytes: the size of the trie in bytes as a little-endian 32-bit number, the trie, the replacements.
   init(_ bytes: [UInt8]) throws(MapError) {
+    self.bytes = bytes
     guard bytes.count >= 4 else { throw MapError(message: "expected at least 4 bytes, found \(bytes.count)") }
     func unit(at offset: Int) -> UInt32 {
       (0..<4).reduce(0) { $0 | UInt32(bytes[offset + $1]) << UInt32(8 * $1) }
@@ -39,6 +42,7 @@ struct CharacterMap: Sendable {
 
   /// A map that changes nothing.
   init() {
+    bytes = []
     units = []
     replacements = []
     ascii = Array(repeating: 0, count: 128)
