@@ -40,6 +40,28 @@ enum KnownPatterns {
   /// The scanner for an expression; nil for one that is not known.
   static func stage(_ expression: String) -> PreTokenizer.Stage? { table[expression] }
 
+  private static let cased = #"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"#
+  private static let capital = #"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"#
+  private static let casedTail = #"| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
+  private static let deepSeek =
+    ##"[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"##
+    + #"| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
+
+  /// GGUF's names for ways of cutting text.
+  private static let names: [(cuts: [String], name: String)] = [
+    (["ByteLevel"], "gpt-2"),
+    (["Digits", "ByteLevel"], "smollm"),
+    ([contractions + #"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"# + tail], "llama-bpe"),
+    ([contractions + #"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"# + tail], "qwen2"),
+    ([cased + contractions + "?|" + capital + contractions + #"?|\p{N}{1,3}"# + casedTail], "gpt-4o"),
+    ([cased + "|" + capital + #"|\p{N}"# + casedTail], "tekken"),
+    ([#"\p{N}{1,3}"#, "[一-龥\u{3040}-ゟ゠-ヿ]+", deepSeek], "deepseek-v3"),
+    (["Punctuation", "ByteLevel", "Numbers", "[0-9][0-9][0-9]"], "falcon"),
+  ]
+
+  /// The name that GGUF gives to a way of cutting text; nil if it has none, or none that is known.
+  static func name(ofCuts cuts: [String]) -> String? { names.first { $0.cuts == cuts }?.name }
+
   /// Whether every character is part of some match.
   static func coversAll(_ stage: PreTokenizer.Stage) -> Bool {
     if case .words = stage { true } else { false }

@@ -15,11 +15,13 @@ struct ModelVocabulary {
   /// How many pieces there are.
   let entryCount: Int
   let unknown: Int32?
-  private let scores: [Double]
+  let scores: [Double]
+  private let lists: VocabularyLists
   private let fallsBackToBytes: Bool
 
-  init(_ field: JSONField) throws {
+  init(_ field: JSONField, _ lists: VocabularyLists) throws {
     self.field = field
+    self.lists = lists
     type = try field["type"] == nil ? Self.guessedType(field) : field.type(Self.types)
     fallsBackToBytes = try field["byte_fallback"]?.bool() ?? false
     let vocab = try field.required("vocab")
@@ -33,14 +35,16 @@ struct ModelVocabulary {
         }
         switch pair[1] {
         case .int(let score): scores.append(Double(score))
-        case .double(let score): scores.append(score)
+        case .double(let score): scores.append(Self.asReadByReference(score))
         default: throw JSONError(field: "\(vocab.path).\(number).1", message: "expected a number")
         }
         pieces.append(piece.utf8)
       }
       (self.pieces, self.scores, entryCount) = (pieces, scores, pieces.count)
     } else {
-      (pieces, entryCount) = try Self.pieces(vocab)
+      _ = try vocab.object()
+      pieces = try Self.pieces(lists, vocab)
+      entryCount = lists.ids.count
       scores = []
     }
     let index = try PieceIndex(pieces)
@@ -55,41 +59,53 @@ struct ModelVocabulary {
     }
   }
 
+  /// A score as Hugging Face's parser of JSON reads it, which rounds twice: first the digits, then their division by a
+  /// power of ten. The difference decides between ways to cut a row of dashes that are equally likely.
+  private static func asReadByReference(_ score: Double) -> Double {
+    var digits = ""
+    var exponent = 0
+    var isFraction = false
+    let sides = score.magnitude.description.split(separator: "e")
+    for character in sides.first ?? "" {
+      if character == "." {
+        isFraction = true
+      } else {
+        digits.append(character)
+        if isFraction { exponent -= 1 }
+      }
+    }
+    if sides.count == 2 { exponent += Int(sides[1]) ?? 0 }
+    guard let integer = UInt64(digits), exponent >= -308, exponent <= 308,
+      let power = Double("1e\(abs(exponent))")
+    else { return score }
+    let value = exponent < 0 ? Double(integer) / power : Double(integer) * power
+    return score < 0 ? -value : value
+  }
+
   private static func guessedType(_ field: JSONField) throws -> String {
     if field["merges"] != nil { return "BPE" }
     if case .array? = field["vocab"]?.value { return "Unigram" }
     return field["max_input_chars_per_word"] != nil ? "WordPiece" : "WordLevel"
   }
 
-  private static func pieces(_ vocab: JSONField) throws -> (PackedStrings, Int) {
-    let entries = try vocab.object()
-    var ids: [Int] = []
-    ids.reserveCapacity(entries.count)
-    var bytes = 0
-    for (piece, value) in entries.elements {
-      guard case .int(let id) = value, id >= 0, id < Self.idLimit else {
-        throw JSONError(field: "\(vocab.path).\(piece.printable)", message: "expected an id from 0 to \(Self.idLimit - 1)")
-      }
-      ids.append(id)
-      bytes += piece.utf8.count
-    }
-    let count = (ids.max() ?? -1) + 1
-    guard count <= 4 * entries.count + 65536 else {
-      throw vocab.error("\(entries.count) pieces have ids up to \(count - 1)")
+  private static func pieces(_ lists: VocabularyLists, _ vocab: JSONField) throws -> PackedStrings {
+    let count = Int(lists.ids.max() ?? -1) + 1
+    guard count <= 4 * lists.ids.count + 65536, count <= Self.idLimit else {
+      throw vocab.error("\(lists.ids.count) pieces have ids up to \(count - 1)")
     }
     var places = [Int32](repeating: -1, count: count)
-    for (place, id) in ids.enumerated() {
-      guard places[id] < 0 else {
-        let pieces = (entries.elements[Int(places[id])].key.printable, entries.elements[place].key.printable)
-        throw vocab.error("“\(pieces.0)” and “\(pieces.1)” both have the id \(id)")
+    for (place, id) in lists.ids.enumerated() {
+      guard places[Int(id)] < 0 else {
+        let first = lists.pieces.string(at: Int(places[Int(id)])).printable
+        throw vocab.error("“\(first)” and “\(lists.pieces.string(at: place).printable)” both have the id \(id)")
       }
-      places[id] = Int32(place)
+      places[Int(id)] = Int32(place)
     }
-    var pieces = PackedStrings(capacity: count, bytes: bytes)
+    var pieces = PackedStrings(capacity: count, bytes: lists.pieces.bytes.count)
     for place in places {
-      if place < 0 { pieces.append([]) } else { pieces.append(entries.elements[Int(place)].key.utf8) }
+      if place < 0 { pieces.append([]) } else { pieces.append(lists.pieces[Int(place)]) }
     }
-    return (pieces, entries.count)
+    return pieces
   }
 
   var kinds: [TokenKind] {
@@ -151,8 +167,9 @@ struct ModelVocabulary {
     if let name = try field["unk_token"]?.string(), !name.isEmpty, unknown == nil, !fallsBackToBytes {
       throw JSONError(field: "\(field.path).unk_token", message: "“\(name.printable)” is not in the vocabulary")
     }
-    let (merges, spaces) = try merges()
-    let table = try MergeTable(merges, spaces: spaces, droppedPrefix: options.continuingPrefix.count, index: index)
+    _ = try field.required("merges").array()
+    let table = try MergeTable(
+      lists.merges, spaces: lists.spaces, droppedPrefix: options.continuingPrefix.count, index: index)
     let encoder = CharacterPairEncoder(index: index, merges: table, options: options)
     var model = Model(encoder: encoder, type: type)
     let spellsAllBytes = (0..<256).allSatisfy { byte in
@@ -170,29 +187,5 @@ struct ModelVocabulary {
       }
     }
     return model
-  }
-
-  /// The merges with a space between their parts, and where it is.
-  func merges() throws -> (PackedStrings, [Int32]?) {
-    let list = try field.required("merges")
-    guard case .array(let values) = list.value else { throw list.error("expected a list") }
-    var merges = PackedStrings(capacity: values.count, bytes: values.count * 8)
-    var spaces: [Int32] = []
-    for (number, value) in values.enumerated() {
-      switch value {
-      case .string(let merge): merges.append(merge.utf8)
-      case .array(let parts):
-        guard parts.count == 2, case .string(let left) = parts[0], case .string(let right) = parts[1] else {
-          throw JSONError(field: "\(list.path).\(number)", message: "expected two pieces")
-        }
-        spaces.append(Int32(clamping: left.utf8.count))
-        merges.append((left + " " + right).utf8)
-      default: throw JSONError(field: "\(list.path).\(number)", message: "expected two pieces")
-      }
-    }
-    guard spaces.isEmpty || spaces.count == merges.count else {
-      throw list.error("some are strings and others pairs")
-    }
-    return (merges, spaces.isEmpty ? nil : spaces)
   }
 }

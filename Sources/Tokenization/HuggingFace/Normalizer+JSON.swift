@@ -51,6 +51,15 @@ extension Normalizer {
     }
   }
 
+  /// The first step of which `test` is true.
+  func first(where test: (Normalizer) -> Bool) -> Normalizer? {
+    guard case .sequence(let steps) = self else { return test(self) ? self : nil }
+    for step in steps { if let found = step.first(where: test) { return found } }
+    return nil
+  }
+
+  var isPrecompiled: Bool { if case .precompiled = self { true } else { false } }
+
   /// Whether text is given a space to begin with.
   var prependsSpace: Bool {
     switch self {
@@ -129,6 +138,17 @@ extension SplitStage {
       return [.split(.literal(delimiter), .removed, isInverted: false)]
     case "UnicodeScripts": return [.scripts]
     default: return [.fixedLength(try field["length"]?.int(in: 1...Int(Int32.max)) ?? 5)]
+    }
+  }
+
+  /// What tells one way of cutting text from another, one line for each step.
+  static func signature(_ field: JSONField) throws -> [String] {
+    switch try field.type(types) {
+    case "Sequence": return try field.required("pretokenizers").array().flatMap { try signature($0) }
+    case "ByteLevel": return try field["use_regex"]?.bool() ?? true ? ["ByteLevel"] : []
+    case "Split": return [try field["pattern"]?["Regex"]?.string() ?? field["pattern"]?["String"]?.string() ?? ""]
+    case "Digits": return [try field["individual_digits"]?.bool() ?? false ? "Digits" : "Numbers"]
+    case let type: return [type]
     }
   }
 

@@ -147,7 +147,7 @@ extension SentencePieceModel {
       tokens.append(token)
     }
 
-    let stages: [SplitStage] = algorithm == .word || algorithm == .unigram && !marksAtEnd && canCutAtMarks
+    let stages: [SplitStage] = algorithm == .unigram && !marksAtEnd && canCutAtMarks
       ? [.split(.literal(steps.mark), .mergedWithNext, isInverted: false)] : []
     var definition = TokenizerDefinition(
       pieces: all, kinds: kinds, model: model,
@@ -160,6 +160,9 @@ extension SentencePieceModel {
     definition.endOfSequence = end
     definition.padding = padding
     definition.addsSpacePrefix = steps.addsSpace
+    definition.scores = scores.map { Float($0) }
+    definition.characterMap = map
+    definition.removesExtraSpaces = mergesSpaces
     let isT5 = ["T5", "MT5"].contains { configuration.className.hasPrefix($0) }
     let before = configuration.addsBeginning ?? (algorithm == .pairs) ? [beginning].compactMap(\.self) : []
     let after = configuration.addsEnd ?? isT5 ? [end].compactMap(\.self) : []
@@ -208,7 +211,8 @@ extension SentencePieceModel {
       return try ScoredPairEncoder(
         index: index, scores: vocabulary.scores, isText: kinds.indices.map(isText),
         isWhole: kinds.map { $0 == .userDefined }, unknown: unknown, fallsBackToBytes: fallsBackToBytes)
-    case .word: return WordLevelEncoder(index: index, unknown: unknown)
+    case .word:
+      return MarkedWordEncoder(index: index, unknown: unknown, mark: escapesSpaces ? SentencePieceEncoder.space : [0x20])
     case .character:
       let merges = try MergeTable(PackedStrings(), index: index)
       var options = CharacterPairEncoder.Options()

@@ -56,7 +56,8 @@ extension TokenizerDefinition {
   ) throws {
     let base: ModelVocabulary
     do {
-      base = try ModelVocabulary(JSONField(["type": "BPE", "vocab": try JSONValue(parsing: bytes), "merges": []]))
+      base = try ModelVocabulary(
+        JSONField(["type": "BPE", "vocab": [:], "merges": []]), VocabularyLists(vocabulary: bytes))
     } catch let error as JSONError {
       throw TokenizerError(error, file: file)
     }
@@ -92,6 +93,8 @@ extension TokenizerDefinition {
     unknown = id("unk_token")
     padding = id("pad_token")
     addsSpacePrefix = prefixesSpace
+    self.merges = lines
+    cuts = ["ByteLevel"]
     postProcessor = .trimOffsets(prefixesSpace: prefixesSpace)
     if isRoBERTa, let start = id("cls_token"), let end = id("sep_token") {
       let single: [PostProcessor.Piece] = [.tokens([start], typeID: 0), .text(0, typeID: 0), .tokens([end], typeID: 0)]

@@ -5,12 +5,15 @@ import JSON
 struct TokenizerJSON {
   let file: String
   private let root: JSONField
+  private let lists: VocabularyLists
 
   /// - Throws: `TokenizerError.malformedFile`.
   init(_ bytes: [UInt8], file: String) throws {
     self.file = file
     do {
-      root = JSONField(try JSONValue(parsing: bytes))
+      let (rest, lists) = try VocabularyLists.extracting(from: bytes)
+      self.lists = lists
+      root = JSONField(try JSONValue(parsing: rest))
       _ = try root.object()
     } catch {
       throw TokenizerError(error, file: file)
@@ -27,7 +30,7 @@ struct TokenizerJSON {
   }
 
   private func makeDefinition() throws -> TokenizerDefinition {
-    let vocabulary = try ModelVocabulary(root.required("model"))
+    let vocabulary = try ModelVocabulary(root.required("model"), lists)
     let normalizer = try root["normalizer"].map { try Normalizer($0) }
     let added = try addedTokens(vocabulary)
     let stages = try root["pre_tokenizer"].map { try SplitStage.stages($0) } ?? []
@@ -56,6 +59,13 @@ struct TokenizerJSON {
     definition.postProcessor = try root["post_processor"].map { try PostProcessor($0, tokenCount: pieces.count) }
     definition.unknown = vocabulary.unknown
     definition.addsSpacePrefix = normalizer?.prependsSpace ?? false || stages.contains(where: \.prependsSpace)
+    definition.merges = lists.merges
+    definition.scores = vocabulary.scores.map { Float($0) }
+    definition.cuts = try root["pre_tokenizer"].map { try SplitStage.signature($0) } ?? []
+    if case .precompiled(let map)? = normalizer?.first(where: \.isPrecompiled) {
+      definition.characterMap = map.bytes
+      definition.removesExtraSpaces = true
+    }
     definition.truncation = try root["truncation"].map { try EncodingTruncation($0) }
     definition.batchPadding = try root["padding"].map { try EncodingPadding($0, tokenCount: pieces.count) }
     return definition

@@ -26,7 +26,7 @@ final class PartCache {
 
   private static func slot(_ key: WordCache.Key) -> Int {
     let mixed = (key.low ^ key.high &* 0x9E37_79B9_7F4A_7C15) &* 0xD6E8_FEB8_6659_FD93
-    return Int(truncatingIfNeeded: (mixed ^ mixed >> 32) &* 0xD6E8_FEB8_6659_FD93 >> 50)
+    return Int(truncatingIfNeeded: ((mixed ^ mixed >> 32) &* 0xD6E8_FEB8_6659_FD93) >> 50)
   }
 
   /// Calls `emit` with the tokens of the part with `key` if they are remembered, and says whether they are.

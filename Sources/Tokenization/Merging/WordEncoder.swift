@@ -21,6 +21,37 @@ struct WordLevelEncoder: WordEncoder {
   }
 }
 
+/// SentencePiece's words: each begins with a mark, and unknown neighbours are one token.
+struct MarkedWordEncoder: WordEncoder {
+  let index: PieceIndex
+  let unknown: Int32
+  let mark: [UInt8]
+
+  func encodeWord(
+    _ word: UnsafePointer<UInt8>, _ length: Int, _ scratch: EncoderScratch, _ emit: (Int32, Int, Int) -> Void
+  ) {
+    func isMark(_ at: Int) -> Bool {
+      at + mark.count <= length && mark.indices.allSatisfy { word[at + $0] == mark[$0] }
+    }
+    var start = 0
+    var unknownStart: Int?
+    while start < length {
+      var end = start + 1
+      while end < length, !isMark(end) { end += 1 }
+      let id = index.withUnsafeView { $0.id(word + start, end - start) }
+      if id >= 0 {
+        if let from = unknownStart { emit(unknown, from, start) }
+        unknownStart = nil
+        emit(id, start, end)
+      } else if unknownStart == nil {
+        unknownStart = start
+      }
+      start = end
+    }
+    if let from = unknownStart { emit(unknown, from, length) }
+  }
+}
+
 /// The longest piece that fits, again and again (Schuster and Nakajima, 2012; BERT). A word of which any part is in no
 /// piece is unknown as a whole.
 struct WordPieceEncoder: WordEncoder {

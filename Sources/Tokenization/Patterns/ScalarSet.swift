@@ -92,24 +92,49 @@ extension ScalarSet {
     return ScalarSet(ranges)
   }
 
-  private static func categories(_ categories: Set<Unicode.GeneralCategory>) -> ScalarSet {
-    var ranges: [ClosedRange<UInt32>] = []
-    for code in 0...0x10FFFF as ClosedRange<UInt32> {
-      guard let scalar = Unicode.Scalar(code), categories.contains(scalar.properties.generalCategory) else { continue }
-      if let last = ranges.last, last.upperBound + 1 == code {
-        ranges[ranges.count - 1] = last.lowerBound...code
+  /// The ranges of each general category but that of unassigned code points.
+  private static let byCategory: [Unicode.GeneralCategory: [ClosedRange<UInt32>]] = {
+    var all: [Unicode.GeneralCategory: [ClosedRange<UInt32>]] = [
+      .privateUse: [0xE000...0xF8FF, 0xF0000...0xFFFFD, 0x100000...0x10FFFD]
+    ]
+    forEachAssigned { scalar in
+      let category = scalar.properties.generalCategory
+      if category == .privateUse { return }
+      let code = scalar.value
+      if let last = all[category]?.last, last.upperBound + 1 == code {
+        all[category]?.removeLast()
+        all[category]?.append(last.lowerBound...code)
       } else {
-        ranges.append(code...code)
+        all[category, default: []].append(code...code)
       }
     }
-    return ScalarSet(ranges)
+    return all
+  }()
+
+  /// Calls `body` with the code points of the planes that have characters.
+  private static func forEachAssigned(_ body: (Unicode.Scalar) -> Void) {
+    for range in [0..<0x33480 as Range<UInt32>, 0xE0000..<0xE01F0] {
+      for code in range { if let scalar = Unicode.Scalar(code) { body(scalar) } }
+    }
   }
+
+  private static func categories(_ categories: Set<Unicode.GeneralCategory>) -> ScalarSet {
+    ScalarSet(categories.flatMap { byCategory[$0] ?? [] })
+  }
+
+  private static let alphabetic: ScalarSet = {
+    var ranges: [ClosedRange<UInt32>] = []
+    forEachAssigned { if $0.properties.isAlphabetic { ranges.append($0.value...$0.value) } }
+    return ScalarSet(ranges)
+  }()
 
   static let all = ScalarSet([0...0x10FFFF])
   static let whiteSpace = classes(.space)
   static let letters = classes(.letter)
   static let decimalDigits = categories([.decimalNumber])
-  static let word = letters.union(classes(.mark)).union(decimalDigits).union(categories([.connectorPunctuation]))
+  /// `\w`; Oniguruma has the fractions and superscripts of Latin-1 in it, though not those of other blocks.
+  static let word = classes([.letter, .mark]).union(decimalDigits).union(categories([.connectorPunctuation]))
+    .union(alphabetic).union(ScalarSet([0xB2...0xB3, 0xB9...0xB9, 0xBC...0xBE]))
   static let hexDigits = ScalarSet([0x30...0x39, 0x41...0x46, 0x61...0x66])
   private static let controlSpaces = ScalarSet([0x9...0xD, 0x85...0x85])
 

@@ -12,7 +12,6 @@ enum TextPattern: Sendable {
   case rule(PreTokenizer.Stage)
 
   /// Calls `body` with the bounds of each match in `range` of UTF-8 text, in order.
-  @inline(__always)
   func forEachMatch(
     in bytes: UnsafeBufferPointer<UInt8>, _ range: Range<Int>, _ body: (Int, Int) -> Void
   ) {
@@ -53,7 +52,11 @@ enum TextPattern: Sendable {
   private static func find(
     _ literal: [UInt8], in bytes: UnsafeBufferPointer<UInt8>, _ range: Range<Int>, _ body: (Int, Int) -> Void
   ) {
-    guard let first = literal.first else { return }
+    guard let first = literal.first else {
+      // Nothing at all is found between any two characters.
+      for at in range where bytes[at] & 0xC0 != 0x80 { body(at, at) }
+      return
+    }
     let count = literal.count
     var at = range.lowerBound
     while at + count <= range.upperBound {
@@ -69,7 +72,6 @@ enum TextPattern: Sendable {
 
 extension TextPattern {
   /// The places that matches make in `range`: each match and each gap between them, in order, covering the range.
-  @inline(__always)
   func forEachPart(
     in bytes: UnsafeBufferPointer<UInt8>, _ range: Range<Int>, _ body: (Int, Int, _ isMatch: Bool) -> Void
   ) {

@@ -123,11 +123,6 @@ struct TextWriter {
     if position < source.count { position = min(source.count, position + utf8Length(lead: source[position])) }
   }
 
-  /// Leaves out the next `count` characters as if the character written last had replaced them too.
-  mutating func chargeLast(_ count: Int) {
-    if !bytes.isEmpty { skip(count) }
-  }
-
   /// Writes a character: an additional one if `change` is 1; one in place of the next of the source if it is 0; and one
   /// in place of several if it is below.
   @inline(__always)

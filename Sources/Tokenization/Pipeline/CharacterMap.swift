@@ -6,6 +6,8 @@ struct CharacterMap: Sendable {
   /// What is wrong with a map.
   struct MapError: Error { let message: String }
 
+  /// The map as it is written in files.
+  let bytes: [UInt8]
   private let units: [UInt32]
   private let replacements: [UInt8]
   /// The replacements of ASCII characters: offset + 1, or 0 for none.
@@ -14,6 +16,7 @@ struct CharacterMap: Sendable {
 
   /// - Parameter bytes: the size of the trie in bytes as a little-endian 32-bit number, the trie, the replacements.
   init(_ bytes: [UInt8]) throws(MapError) {
+    self.bytes = bytes
     guard bytes.count >= 4 else { throw MapError(message: "expected at least 4 bytes, found \(bytes.count)") }
     func unit(at offset: Int) -> UInt32 {
       (0..<4).reduce(0) { $0 | UInt32(bytes[offset + $1]) << UInt32(8 * $1) }
@@ -39,6 +42,7 @@ struct CharacterMap: Sendable {
 
   /// A map that changes nothing.
   init() {
+    bytes = []
     units = []
     replacements = []
     ascii = Array(repeating: 0, count: 128)
@@ -113,21 +117,34 @@ struct CharacterMap: Sendable {
     guard !isEmpty else { return }
     text.rewrite { reader, writer in
       let bytes = reader.bytes
+      // A character is written when it is known what after it is left out.
+      var last: (code: UInt32, change: Int)?
+      func write(_ code: UInt32, _ change: Int) {
+        if let last { writer.append(last.code, change: last.change) }
+        last = (code, change)
+      }
+      func replace(_ count: Int, at place: Int) {
+        let scalars = replacement(at: place)
+        // Characters beyond those replaced are additional; a lack of them is charged to the one before.
+        for (index, code) in scalars.enumerated() { write(code, index >= count ? 1 : 0) }
+        if scalars.count < count { last?.change -= count - scalars.count }
+      }
       GraphemeScanner.forEachCluster(in: bytes) { start, end in
         if end - start < 6, let place = find(bytes, start..<end) {
-          return replace(count(bytes, start, end), at: place, &writer)
+          return replace(count(bytes, start, end), at: place)
         }
         var at = start
         while at < end {
           let (code, length) = scalar(in: bytes, at: at)
           if let place = find(bytes, at..<at + length) {
-            replace(1, at: place, &writer)
+            replace(1, at: place)
           } else {
-            writer.append(code, change: 0)
+            write(code, 0)
           }
           at += length
         }
       }
+      if let last { writer.append(last.code, change: last.change) }
     }
   }
 
@@ -135,8 +152,7 @@ struct CharacterMap: Sendable {
     (start..<end).count { bytes[$0] & 0xC0 != 0x80 }
   }
 
-  /// Writes the replacement at `place` instead of `count` characters.
-  private func replace(_ count: Int, at place: Int, _ writer: inout TextWriter) {
+  private func replacement(at place: Int) -> [UInt32] {
     var scalars: [UInt32] = []
     replacements.withUnsafeBufferPointer { bytes in
       var at = place
@@ -146,13 +162,7 @@ struct CharacterMap: Sendable {
         at += length
       }
     }
-    // The characters beyond those replaced are additional; a lack of them is charged to the last written.
-    guard !scalars.isEmpty else { return writer.chargeLast(count) }
-    for (index, code) in scalars.enumerated() {
-      let isAdditional = index >= count
-      let lacking = index == scalars.count - 1 ? max(0, count - scalars.count) : 0
-      writer.append(code, change: isAdditional ? 1 : -lacking)
-    }
+    return scalars
   }
 }
 

@@ -121,7 +121,6 @@ extension AlignedText {
   }
 
   /// Keeps the characters for which `keep` is true.
-  @inline(__always)
   mutating func filter(_ keep: (UInt32) -> Bool) {
     guard containsScalar({ !keep($0) }) else { return }
     rewrite { reader, writer in

@@ -18,6 +18,14 @@ struct TokenizerDefinition {
   var endOfGeneration: [Int32] = []
   var addsSpacePrefix = false
 
+  /// What GGUF wants to know of the files besides; see ``TokenizerVocabulary``.
+  var merges = PackedStrings()
+  var scores: [Float] = []
+  var characterMap: [UInt8] = []
+  var removesExtraSpaces: Bool?
+  /// How text is cut, one line for each step.
+  var cuts: [String] = []
+
   var truncation: EncodingTruncation?
   var batchPadding: EncodingPadding?
 }

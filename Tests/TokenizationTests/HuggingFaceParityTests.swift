@@ -1,0 +1,160 @@
+// Ids and offsets must be those of Hugging Face's library, for every kind of tokenizer that folders bring.
+import Foundation
+import TestSupport
+import Testing
+import Tokenization
+
+@Suite struct HuggingFaceParityTests {
+  struct Reference: Decodable {
+    let lines: String
+    let sample: String
+    let bare: String
+    let pairs: String
+    let first: [Int32]
+    let offsets: [[Int]]
+    let decoded: [String]
+    let truncated: [String: String]
+  }
+
+  static let references: [String: Reference] =
+    (try? JSONDecoder().decode([String: Reference].self, from: fixture("encodings.json"))) ?? [:]
+  static let names = references.keys.sorted()
+
+  private static let signs = [
+    "<s>", "</s> ", " <mask> ", "[SEP]", "[MASK]x", "<|im_start|>", " hello", "<tool>", "the  ", " a ", "<extra_id_0>",
+  ]
+
+  /// The lines of sample.txt and 10,000 random ones.
+  private static let texts: (sample: String, lines: [String])? = {
+    guard let data = try? fixture("sample.txt"), let random = try? ReferenceText.load() else { return nil }
+    let sample = String(decoding: data, as: UTF8.self)
+    var lines = sample.split(separator: "\n", omittingEmptySubsequences: false).dropLast().map { String($0) + "\n" }
+    for number in 0..<10_000 { lines.append(random.line(number) + signs[number % signs.count]) }
+    return (sample, lines)
+  }()
+
+  private func tokenizer(_ name: String) throws -> Tokenizer {
+    try Tokenizer(folder: fixtureURL("Tokenizers").appendingPathComponent(name).path)
+  }
+
+  @Test func `there are references for every kind of tokenizer`() {
+    #expect(Self.names.count == 26)
+  }
+
+  @Test("Ids, offsets, type ids and masks equal Hugging Face's on 10,000 lines", arguments: names)
+  func encodings(_ name: String) throws {
+    let reference = try #require(Self.references[name])
+    let (sample, lines) = try #require(Self.texts)
+    let tokenizer = try tokenizer(name)
+    let first = try tokenizer.encoding(of: lines[0])
+    #expect(first.ids == reference.first)
+    #expect(first.offsets.map { [$0.lowerBound, $0.upperBound] } == reference.offsets)
+
+    let digests = Array(reference.lines)
+    var differing: [Int] = []
+    for (number, start) in stride(from: 0, to: lines.count, by: 100).enumerated() {
+      var digest = Checksum()
+      for line in lines[start..<min(start + 100, lines.count)] { digest.add(try tokenizer.encoding(of: line)) }
+      if digest.text != String(digests[8 * number..<8 * number + 8]) { differing.append(start) }
+    }
+    #expect(differing.isEmpty, "among the lines from \(differing)")
+
+    var digest = Checksum()
+    digest.add(try tokenizer.encoding(of: sample))
+    #expect(digest.text == reference.sample)
+    digest = Checksum()
+    for line in lines[..<1000] { digest.add(try tokenizer.encoding(of: line, addsSpecialTokens: false)) }
+    #expect(digest.text == reference.bare)
+    digest = Checksum()
+    for number in 0..<500 { digest.add(try tokenizer.encoding(of: lines[number], pair: lines[number + 500])) }
+    #expect(digest.text == reference.pairs)
+  }
+
+  @Test("Encoding for generation gives the ids of encoding with offsets", arguments: names)
+  func quickIDs(_ name: String) throws {
+    let (sample, lines) = try #require(Self.texts)
+    let tokenizer = try tokenizer(name)
+    for line in [sample] + lines[..<2000] {
+      #expect(tokenizer.encode(line, specialTokens: .all) == (try tokenizer.encoding(of: line).ids))
+      let plain = try tokenizer.encoding(of: line, addsSpecialTokens: false, specialTokens: .none)
+      #expect(tokenizer.encode(line, addsBoundaryTokens: false) == plain.ids)
+    }
+  }
+
+  @Test("Text is decoded as Hugging Face decodes it, all at once or as it comes", arguments: names)
+  func decoding(_ name: String) throws {
+    let reference = try #require(Self.references[name])
+    let (_, lines) = try #require(Self.texts)
+    let tokenizer = try tokenizer(name)
+    for (number, expected) in reference.decoded.enumerated() {
+      let ids = tokenizer.encode(lines[3 * number], specialTokens: .all)
+      #expect(tokenizer.decode(ids) == expected)
+    }
+    for line in lines[..<500] {
+      let ids = tokenizer.encode(line, specialTokens: .all)
+      var decoder = StreamingDecoder(tokenizer)
+      var streamed = ""
+      for id in ids { streamed += decoder.append(id) }
+      streamed += decoder.finish()
+      #expect(Array(streamed.utf8) == Array(tokenizer.decode(ids).utf8))
+    }
+  }
+
+  @Test("Truncated and padded batches equal Hugging Face's", arguments: names)
+  func batches(_ name: String) throws {
+    let reference = try #require(Self.references[name])
+    let (_, lines) = try #require(Self.texts)
+    let tokenizer = try tokenizer(name)
+    #expect(reference.truncated.count == 6)
+    for (key, expected) in reference.truncated {
+      let words = key.split(separator: " ").map(String.init)
+      let strategy = try #require(EncodingTruncation.Strategy(rawValue: words[0]))
+      let side = try #require(EncodingSide(rawValue: words[1]))
+      let truncation = EncodingTruncation(limit: 24, strategy: strategy, stride: 3, direction: side)
+      let padding = EncodingPadding(side: side, multiple: 8, id: 1, typeID: 3)
+      var digest = Checksum()
+      for number in 0..<60 {
+        let (a, b) = (lines[number], lines[number + 60])
+        do {
+          let batch = try tokenizer.encodings(of: [(a, b), (b, a)], truncation: truncation, padding: padding)
+          for encoding in batch { digest.add(encoding) }
+        } catch {
+          digest.add([-7])
+        }
+      }
+      #expect(digest.text == expected, "\(key)")
+    }
+  }
+}
+
+/// The CRC-32 of 32-bit integers, as Python's zlib gives it.
+private struct Checksum {
+  private static let table: [UInt32] = (0..<256).map { byte in
+    (0..<8).reduce(UInt32(byte)) { value, _ in value & 1 != 0 ? 0xEDB8_8320 ^ value >> 1 : value >> 1 }
+  }
+
+  private var state: UInt32 = 0xFFFF_FFFF
+
+  mutating func add(_ values: [Int32]) {
+    for value in values {
+      for shift in stride(from: UInt32(0), to: 32, by: 8) {
+        let byte = UInt32(bitPattern: value) >> shift & 0xFF
+        state = Self.table[Int((state ^ byte) & 0xFF)] ^ state >> 8
+      }
+    }
+  }
+
+  mutating func add(_ encoding: TokenEncoding) {
+    add(encoding.ids)
+    add(encoding.offsets.flatMap { [Int32($0.lowerBound), Int32($0.upperBound)] })
+    add(encoding.typeIDs)
+    add(encoding.specialTokensMask)
+    add(encoding.attentionMask)
+    add(encoding.sequences.map { $0.map { Int32($0) } ?? -1 })
+  }
+
+  var text: String {
+    let digits = String(state ^ 0xFFFF_FFFF, radix: 16)
+    return String(repeating: "0", count: 8 - digits.count) + digits
+  }
+}
