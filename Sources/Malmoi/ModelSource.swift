@@ -11,14 +11,14 @@ public struct ModelSource: Sendable {
   public let checkpoint: any Checkpoint
   /// Whether the model continues text, reads it, or writes one text from another.
   public let shape: ModelShape
-  private let folder: TokenizerFolder?
+  let tokenizerFolder: TokenizerFolder?
 
   /// - Throws: `CheckpointError` that names the file and the field or tensor, and what was expected.
   public init(path: String) throws {
     self.path = path
     checkpoint = try ModelRegistry.open(path)
     shape = try ModelRegistry.shape(of: checkpoint)
-    folder = checkpoint is GGUFFile ? nil : try TokenizerFolder(path: path)
+    tokenizerFolder = checkpoint is GGUFFile ? nil : try TokenizerFolder(path: path)
   }
 
   /// - Throws: `TokenizerError`, or `CheckpointError` for what a GGUF file says of it.
@@ -30,11 +30,11 @@ public struct ModelSource: Sendable {
   /// The text of the chat template; nil where there is none.
   public func chatTemplate() throws -> String? {
     if let file = checkpoint as? GGUFFile { return try file.chatTemplate() }
-    return folder?.chatTemplate
+    return tokenizerFolder?.chatTemplate
   }
 
   /// The most tokens of a text, as the tokenizer's files state it.
-  var tokenizerLimit: Int? { folder?.modelMaximumLength }
+  var tokenizerLimit: Int? { tokenizerFolder?.modelMaximumLength }
 
   /// An error where the model has not the shape that is asked for.
   func fault(_ message: String) -> CheckpointError { CheckpointError(path: path, message: message) }

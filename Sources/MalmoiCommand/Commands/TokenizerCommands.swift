@@ -178,6 +178,7 @@ struct TokenizerReportCommand: AsyncParsableCommand {
 
   /// The tokenizer of a model.
   private func tokenizer(_ name: String) async throws -> Tokenizer {
-    try Tokenizer(GGUFFile(path: try await hub.pull(name).path).tokenizerVocabulary())
+    if name.hasSuffix(".json") { return try Tokenizer(anyAt: name) }
+    return try Tokenizer(anyAt: try await hub.pull(name).path)
   }
 }

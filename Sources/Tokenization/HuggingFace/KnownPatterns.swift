@@ -62,6 +62,9 @@ enum KnownPatterns {
   /// The name that GGUF gives to a way of cutting text; nil if it has none, or none that is known.
   static func name(ofCuts cuts: [String]) -> String? { names.first { $0.cuts == cuts }?.name }
 
+  /// The ways of cutting text that a name of GGUF stands for; nil for one that is not known.
+  static func cuts(named name: String) -> [String]? { names.first { $0.name == name }?.cuts }
+
   /// Whether every character is part of some match.
   static func coversAll(_ stage: PreTokenizer.Stage) -> Bool {
     if case .words = stage { true } else { false }

@@ -1,0 +1,49 @@
+// The same model in another form: weights, tokenizer and chat template together.
+import Checkpoints
+import Foundation
+import Models
+import Tokenization
+
+extension ModelSource {
+  /// Writes a GGUF file that has everything: metadata, tokenizer, chat template, tensors.
+  /// - Throws: `CheckpointError` where the file cannot be written, `TokenizerError` for a tokenizer that GGUF has no words
+  ///   for.
+  public func writeGGUF(to path: String) throws {
+    guard !FileManager.default.fileExists(atPath: path) || !Self.isSame(path, self.path) else {
+      throw CheckpointError(path: path, message: "is the model itself")
+    }
+    var writer = try GGUFWriter(path: path, of: checkpoint)
+    if let folder = tokenizerFolder {
+      writer.metadata.set(try folder.vocabulary())
+      if let template = folder.chatTemplate { writer.metadata.set("tokenizer.chat_template", .string(template)) }
+      if writer.metadata["general.name"] == nil {
+        writer.metadata.set("general.name", .string(URL(fileURLWithPath: self.path).lastPathComponent))
+      }
+    }
+    try writer.write()
+  }
+
+  private static func isSame(_ one: String, _ other: String) -> Bool {
+    URL(fileURLWithPath: one).resolvingSymlinksInPath() == URL(fileURLWithPath: other).resolvingSymlinksInPath()
+  }
+
+  /// Writes the tokenizer's files into a folder: copies, where this model is a folder itself.
+  /// - Throws: `TokenizerError` for a tokenizer of which no files can be made, or what writing throws.
+  public func writeTokenizer(intoFolder folder: String) throws {
+    if tokenizerFolder != nil {
+      for name in try FileManager.default.contentsOfDirectory(atPath: path)
+      where name.hasPrefix("tokenizer") || ["vocab.txt", "vocab.json", "merges.txt", "special_tokens_map.json",
+        "generation_config.json", "chat_template.jinja", "spiece.model"].contains(name)
+      {
+        try FileManager.default.copyItem(atPath: path + "/" + name, toPath: folder + "/" + name)
+      }
+      return
+    }
+    guard let file = checkpoint as? GGUFFile else { return }
+    for (name, text) in try file.tokenizerVocabulary().folderFiles(chatTemplate: chatTemplate()) {
+      let file = try AtomicFile(path: folder + "/" + name)
+      try Array(text.utf8).withUnsafeBytes(file.append)
+      try file.commit()
+    }
+  }
+}
