@@ -17,7 +17,7 @@ extension GGUFWriter {
       let becomesFloat = tensor.shape.count < 2 && !tensor.dataType.isQuantized
       try addTensor(name, dataType: becomesFloat ? .f32 : tensor.dataType, shape: tensor.shape) { append in
         let tensor = try checkpoint.tensor(required: name)
-        guard becomesFloat else { return try append(tensor.bytes) }
+        guard becomesFloat else { return try withExtendedLifetime(tensor) { try append(tensor.bytes) } }
         try tensor.floats(path: checkpoint.path).withUnsafeBytes(append)
       }
     }

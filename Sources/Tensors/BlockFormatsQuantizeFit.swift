@@ -41,15 +41,20 @@ struct BlockSample {
 
   /// Copies a block, without what is not finite, and weighs it.
   ///
-  /// Errors count by importance alone. ggml counts those of large numbers more; measured by the divergence of whole
-  /// models, that loses more than it gains once scales are searched well (docs/QUANTIZATION.md).
+  /// Where importance is known, errors count by it alone. Where it is not, those of large numbers count more, as in
+  /// ggml: training made weights large where they matter, and a clipped one can ruin a model (docs/QUANTIZATION.md).
   func load(_ source: UnsafePointer<Float>, importance: UnsafePointer<Float>?, atLeast floor: Float) {
+    var squares = Lanes()
     for i in 0..<count {
       var lanes = UnsafeRawPointer(source + 8 * i).loadUnaligned(as: Lanes.self)
       lanes.replace(with: Lanes(), where: lanes .!= lanes)
       values[i] = clamp(lanes, -Self.greatest, Self.greatest)
+      squares += values[i] * values[i]
+    }
+    let meanSquare = squares.sum() / Float(8 * count)
+    for i in 0..<count {
       guard let importance else {
-        weights[i] = Lanes(repeating: 1)
+        weights[i] = (meanSquare + values[i] * values[i]).squareRoot()
         continue
       }
       let weight = UnsafeRawPointer(importance + 8 * i).loadUnaligned(as: Lanes.self)

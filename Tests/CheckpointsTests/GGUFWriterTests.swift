@@ -154,7 +154,7 @@ import Testing
       output == """
         ['a', '', '말', '🌾'] -9223372036854775808 64
         norm.weight F32 [5] 10.0
-        blk.0.attn_q.weight Q8_0 [32, 3] 4565.7
+        blk.0.attn_q.weight Q8_0 [32, 3] 14429.7
         token_embd.weight F16 [32, 3] 4560.0
 
         """)

@@ -49,7 +49,7 @@ import Testing
           backend: embedded.backend)
       }
       let cache = KeyValueCache(model.configuration.pageLayout(.i16))
-      let normed = try #require(model.layers[0].attentionNorms.before)(embedded)
+      let norm = try #require(model.layers[0].attentionNorms.before), normed = norm(embedded)
       let states = model.norm(model(tokens, PagedContext([(cache, tokens.count)])))
       for (index, value) in normed.values.enumerated() { queries[index % 64] += Double(value * value) }
       for (index, value) in states.values.enumerated() { head[index % 64] += Double(value * value) }

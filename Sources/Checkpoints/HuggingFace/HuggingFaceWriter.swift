@@ -86,7 +86,8 @@ public struct HuggingFaceWriter {
         let made = try self.tensor(tensor.source, part: tensor.part, of: tensor.parts, as: dataType)
         guard let type = SafetensorsElementType(made.dataType) else { continue }
         try writer.addTensor(tensor.name, elementType: type, shape: made.shape.reversed()) { append in
-          try append(try self.tensor(tensor.source, part: tensor.part, of: tensor.parts, as: dataType).bytes)
+          let made = try self.tensor(tensor.source, part: tensor.part, of: tensor.parts, as: dataType)
+          try withExtendedLifetime(made) { try append(made.bytes) }
           done += 1
           progress(done, tensors.count)
         }
