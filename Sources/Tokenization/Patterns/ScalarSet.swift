@@ -101,10 +101,16 @@ extension ScalarSet {
     return all
   }()
 
-  /// Calls `body` with the code points of the planes that have characters.
+  /// The version of Unicode that Oniguruma follows; Swift knows newer characters.
+  private static let version = 16
+
+  /// Calls `body` with the code points that are characters, in the planes that have any.
   private static func forEachAssigned(_ body: (Unicode.Scalar) -> Void) {
     for range in [0..<0x33480 as Range<UInt32>, 0xE0000..<0xE01F0] {
-      for code in range { if let scalar = Unicode.Scalar(code) { body(scalar) } }
+      for code in range {
+        guard let scalar = Unicode.Scalar(code), let age = scalar.properties.age, age.major <= version else { continue }
+        body(scalar)
+      }
     }
   }
 
