@@ -1,8 +1,10 @@
 // The way in: text to token ids. Decoding is in StreamingDecoder.swift.
 
-/// A tokenizer. Made from the vocabulary of a GGUF file it gives the token ids that llama.cpp gives, made from a Hugging
-/// Face folder those that Hugging Face's library gives: so models see the tokens they were made and tested with. Safe to
-/// use from any number of threads at once.
+/// A tokenizer.
+///
+/// Made from the vocabulary of a GGUF file it gives the token ids that llama.cpp gives, made from a Hugging Face folder
+/// those that Hugging Face's library gives: so models see the tokens they were made and tested with. Safe to use from
+/// any number of threads at once.
 public final class Tokenizer: Sendable {
   private enum Encoder: Sendable {
     case byteLevel(ByteLevelEncoder)

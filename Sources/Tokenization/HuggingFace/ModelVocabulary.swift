@@ -178,7 +178,7 @@ struct ModelVocabulary {
       return index.id(of: spelling) != nil
     }
     if options.continuingPrefix.isEmpty, options.endOfWordSuffix.isEmpty,
-      spellsAllBytes || !options.fusesUnknown && !fallsBackToBytes && unknown != nil
+      spellsAllBytes || !options.fusesUnknown && !fallsBackToBytes
     {
       model.byteLevel = { [index, unknown] preTokenizer in
         var preTokenizer = preTokenizer

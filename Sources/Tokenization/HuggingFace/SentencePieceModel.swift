@@ -140,7 +140,8 @@ extension SentencePieceModel {
     var kinds = allKinds
     for (id, kind) in self.kinds.enumerated() where kind != .normal && kinds[id] == .normal { kinds[id] = kind }
     var tokens = added
-    for (id, kind) in self.kinds.enumerated() where kind == .control && !tokens.contains(where: { $0.id == Int32(id) }) {
+    let known = Set(tokens.map(\.id))
+    for (id, kind) in self.kinds.enumerated() where kind == .control && !known.contains(Int32(id)) {
       var token = AddedToken(content: Array(pieces[id]), id: Int32(id))
       token.isSpecial = true
       token.isNormalized = false
@@ -202,8 +203,9 @@ extension SentencePieceModel {
       let weights = scores.enumerated().map { id, score in
         kinds[id] == .userDefined ? Double(pieces[id].count) * most - 0.1 : score
       }
+      let found = kinds.indices.filter { kinds[$0] == .normal || kinds[$0] == .userDefined }
       return try UnigramEncoder(
-        index: index, scores: weights, pieces: kinds.indices.filter { kinds[$0] == .normal || kinds[$0] == .userDefined },
+        index: index, scores: weights, pieces: found,
         unknown: unknown, fallsBackToBytes: fallsBackToBytes, leastScore: least)
     case .pairs:
       var vocabulary = TokenizerVocabulary(model: .sentencePiece, pieces: pieces)
@@ -212,7 +214,8 @@ extension SentencePieceModel {
         index: index, scores: vocabulary.scores, isText: kinds.indices.map(isText),
         isWhole: kinds.map { $0 == .userDefined }, unknown: unknown, fallsBackToBytes: fallsBackToBytes)
     case .word:
-      return MarkedWordEncoder(index: index, unknown: unknown, mark: escapesSpaces ? SentencePieceEncoder.space : [0x20])
+      let mark = escapesSpaces ? SentencePieceEncoder.space : [0x20]
+      return MarkedWordEncoder(index: index, unknown: unknown, mark: mark)
     case .character:
       let merges = try MergeTable(PackedStrings(), index: index)
       var options = CharacterPairEncoder.Options()

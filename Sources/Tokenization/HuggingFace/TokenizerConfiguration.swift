@@ -3,7 +3,9 @@ import JSON
 
 /// The special tokens and templates that a folder names.
 struct TokenizerConfiguration: Sendable {
-  private static let roles = ["bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token"]
+  private static let roles = [
+    "bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token",
+  ]
 
   /// Spellings by role, such as `eos_token`.
   private(set) var specialTokens: [String: String] = [:]

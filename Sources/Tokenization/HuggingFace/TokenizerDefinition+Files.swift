@@ -49,7 +49,7 @@ extension TokenizerDefinition {
     postProcessor = .template(single: single, pair: single + [.text(1, typeID: 1), .tokens(end, typeID: 1)])
   }
 
-  /// `vocab.json` and `merges.txt`: byte-level pairs in the manner of GPT-2, or of RoBERTa if the configuration names it.
+  /// `vocab.json` and `merges.txt`: byte-level pairs in the manner of GPT-2, or of RoBERTa if that is the class.
   init(
     vocabulary bytes: [UInt8], file: String, merges: [UInt8], mergesFile: String,
     _ configuration: TokenizerConfiguration

@@ -4,7 +4,7 @@ import JSON
 
 /// The tokenizer files of a model folder.
 ///
-/// Read are `tokenizer.json`; or else `tokenizer.model` (SentencePiece), `vocab.json` with `merges.txt`, or `vocab.txt`.
+/// Read is `tokenizer.json`; or else `tokenizer.model` (SentencePiece), `vocab.json` with `merges.txt` or `vocab.txt`.
 /// Special tokens and templates come from `tokenizer_config.json`, `special_tokens_map.json`, `generation_config.json`,
 /// `config.json`, `chat_template.jinja` and `chat_template.json`, where they are there.
 public struct TokenizerFolder: Sendable {
@@ -21,7 +21,9 @@ public struct TokenizerFolder: Sendable {
   }
 
   /// The chat template; nil if there is none.
-  public var chatTemplate: String? { configuration.chatTemplates["default"] ?? configuration.chatTemplates.values.first }
+  public var chatTemplate: String? {
+    configuration.chatTemplates["default"] ?? configuration.chatTemplates.min { $0.key < $1.key }?.value
+  }
 
   /// All chat templates by name; the one that has none is called `default`.
   public var chatTemplates: [String: String] { configuration.chatTemplates }

@@ -235,9 +235,6 @@ private struct ListReader {
         position += 1
       default: position += 1
       }
-      if depth == 0, let byte = next, byte == UInt8(ascii: ",") || byte == UInt8(ascii: "}") || byte == UInt8(ascii: "]") {
-        break
-      }
       skipSpace()
     } while depth > 0 || !(next == nil || next == UInt8(ascii: ",") || next == UInt8(ascii: "}"))
   }

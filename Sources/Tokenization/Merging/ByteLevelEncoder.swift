@@ -7,15 +7,20 @@ struct ByteLevelEncoder: WordEncoder {
   private let merges: MergeTable
   /// The token of each byte, -1 where the vocabulary has none: then the byte is lost, as in llama.cpp.
   private let byteTokens: FlatTable<Int32>
+  /// Whether the neighbours of a lost byte meet, as in Hugging Face's library.
+  private let closesGaps: Bool
 
   init(_ vocabulary: TokenizerVocabulary, index: PieceIndex, preTokenizer: PreTokenizer) throws {
     guard !vocabulary.merges.isEmpty else { throw TokenizerError.missingMerges }
     let merges = try MergeTable(vocabulary.merges, index: index)
-    self.init(index: index, merges: merges, preTokenizer: preTokenizer, unknown: nil)
+    self.init(index: index, merges: merges, preTokenizer: preTokenizer, unknown: nil, closesGaps: false)
   }
 
   /// - Parameter unknown: what a byte becomes that no token stands for; nil to lose it.
-  init(index: PieceIndex, merges: MergeTable, preTokenizer: PreTokenizer, unknown: Int32?) {
+  init(
+    index: PieceIndex, merges: MergeTable, preTokenizer: PreTokenizer, unknown: Int32?, closesGaps: Bool = true
+  ) {
+    self.closesGaps = closesGaps
     self.index = index
     self.preTokenizer = preTokenizer
     self.merges = merges
@@ -68,7 +73,8 @@ struct ByteLevelEncoder: WordEncoder {
       let partEnd = min(length, at + SymbolMerger.symbolLimit)
       scratch.merger.removeAll()
       while at < partEnd {
-        scratch.merger.append(id: byteTokens.start[Int(word[at])], length: 1)
+        let id = byteTokens.start[Int(word[at])]
+        if id >= 0 || !closesGaps { scratch.merger.append(id: id, length: 1) }
         at += 1
       }
       scratch.merger.merge(by: merges) { id, start, size in

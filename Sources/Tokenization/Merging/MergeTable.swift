@@ -41,7 +41,9 @@ struct MergeTable: MergeRule, Sendable {
           } else {
             while space < length, start[space] != 0x20 { space += 1 }
           }
-          guard space > 0, space + 1 + droppedPrefix < length else { throw fail("expected two pieces with a space between") }
+          guard space > 0, space + 1 + droppedPrefix < length else {
+            throw fail("expected two pieces with a space between")
+          }
           let left = view.id(start, space)
           let right = view.id(start + space + 1, length - space - 1)
           guard left >= 0, right >= 0 else { throw fail("its parts are not in the vocabulary") }

@@ -1,4 +1,4 @@
-// SentencePiece's byte-pair encoding in full: by scores, with pieces that are never cut and characters that are unknown.
+// SentencePiece's byte-pair encoding in full: by scores, with pieces never cut and characters unknown.
 
 /// Encodes text by merging neighbours whose concatenation is a piece, best score first.
 struct ScoredPairEncoder: WordEncoder {

@@ -1,5 +1,5 @@
-// A small regular-expression matcher over UTF-8: tokenizers bring patterns that nobody has foreseen, and text that would
-// hang a careless one.
+// A small regular-expression matcher over UTF-8: tokenizers bring patterns that nobody has foreseen, and text that
+// would hang a careless one.
 
 /// A compiled regular expression. Alternatives are tried in order and repetitions are greedy unless they say otherwise,
 /// as in Oniguruma and Perl. Groups do not capture.

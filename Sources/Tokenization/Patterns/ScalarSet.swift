@@ -82,16 +82,6 @@ struct ScalarSet: Sendable, Equatable {
 }
 
 extension ScalarSet {
-  private static func classes(_ classes: UnicodeClasses) -> ScalarSet {
-    var ranges: [ClosedRange<UInt32>] = []
-    for (index, run) in unicodeClassRuns.enumerated() {
-      guard !UnicodeClasses(rawValue: UInt8(truncatingIfNeeded: run)).isDisjoint(with: classes) else { continue }
-      let end = index + 1 < unicodeClassRuns.count ? unicodeClassRuns[index + 1] >> 8 : 0x110000
-      ranges.append(run >> 8...end - 1)
-    }
-    return ScalarSet(ranges)
-  }
-
   /// The ranges of each general category but that of unassigned code points.
   private static let byCategory: [Unicode.GeneralCategory: [ClosedRange<UInt32>]] = {
     var all: [Unicode.GeneralCategory: [ClosedRange<UInt32>]] = [
@@ -111,10 +101,16 @@ extension ScalarSet {
     return all
   }()
 
-  /// Calls `body` with the code points of the planes that have characters.
+  /// The version of Unicode that Oniguruma follows; Swift knows newer characters.
+  private static let version = 16
+
+  /// Calls `body` with the code points that are characters, in the planes that have any.
   private static func forEachAssigned(_ body: (Unicode.Scalar) -> Void) {
     for range in [0..<0x33480 as Range<UInt32>, 0xE0000..<0xE01F0] {
-      for code in range { if let scalar = Unicode.Scalar(code) { body(scalar) } }
+      for code in range {
+        guard let scalar = Unicode.Scalar(code), let age = scalar.properties.age, age.major <= version else { continue }
+        body(scalar)
+      }
     }
   }
 
@@ -129,14 +125,23 @@ extension ScalarSet {
   }()
 
   static let all = ScalarSet([0...0x10FFFF])
-  static let whiteSpace = classes(.space)
-  static let letters = classes(.letter)
+  static let letters = categories([
+    .uppercaseLetter, .lowercaseLetter, .titlecaseLetter, .modifierLetter, .otherLetter,
+  ])
+  static let numbers = categories([.decimalNumber, .letterNumber, .otherNumber])
+  static let marks = categories([.nonspacingMark, .spacingMark, .enclosingMark])
+  static let punctuation = categories([
+    .connectorPunctuation, .dashPunctuation, .openPunctuation, .closePunctuation, .initialPunctuation,
+    .finalPunctuation, .otherPunctuation,
+  ])
+  static let symbols = categories([.mathSymbol, .currencySymbol, .modifierSymbol, .otherSymbol])
+  static let separators = categories([.spaceSeparator, .lineSeparator, .paragraphSeparator])
+  static let whiteSpace = separators.union(ScalarSet([0x9...0xD, 0x85...0x85]))
   static let decimalDigits = categories([.decimalNumber])
   /// `\w`; Oniguruma has the fractions and superscripts of Latin-1 in it, though not those of other blocks.
-  static let word = classes([.letter, .mark]).union(decimalDigits).union(categories([.connectorPunctuation]))
+  static let word = letters.union(marks).union(decimalDigits).union(categories([.connectorPunctuation]))
     .union(alphabetic).union(ScalarSet([0xB2...0xB3, 0xB9...0xB9, 0xBC...0xBE]))
   static let hexDigits = ScalarSet([0x30...0x39, 0x41...0x46, 0x61...0x66])
-  private static let controlSpaces = ScalarSet([0x9...0xD, 0x85...0x85])
 
   /// The names that `\p{…}` may hold.
   static let propertyNames = [
@@ -149,12 +154,13 @@ extension ScalarSet {
   static func property(_ name: String) -> ScalarSet? {
     switch name {
     case "L", "Letter": letters
-    case "N", "Number": classes(.number)
-    case "M", "Mark": classes(.mark)
-    case "P", "Punctuation": classes(.punctuation)
-    case "S", "Symbol": classes(.symbol)
-    case "Z", "Separator": whiteSpace.intersection(controlSpaces.inverted)
-    case "C", "Other": classes(.other).union(controlSpaces)
+    case "N", "Number": numbers
+    case "M", "Mark": marks
+    case "P", "Punctuation": punctuation
+    case "S", "Symbol": symbols
+    case "Z", "Separator": separators
+    case "C", "Other":
+      letters.union(numbers).union(marks).union(punctuation).union(symbols).union(separators).inverted
     case "Lu": categories([.uppercaseLetter])
     case "Ll": categories([.lowercaseLetter])
     case "Lt": categories([.titlecaseLetter])

@@ -133,7 +133,8 @@ struct TextPipeline: Sendable {
     added.forEachNormalized(in: text, parsing) { section in
       if section.range.count == text.bytes.count { return body(text, section.id) }
       // Where nothing is recorded nobody asks, but whether a part begins the text still shows in its origin.
-      let origin = text.original(of: section.range)?.start ?? text.origin + UInt32(truncatingIfNeeded: section.range.lowerBound)
+      let origin = text.original(of: section.range)?.start
+        ?? text.origin &+ UInt32(truncatingIfNeeded: section.range.lowerBound)
       var part = AlignedText(like: text, capacity: section.range.count, origin: origin)
       part.append(section.range, of: text)
       body(part, section.id)

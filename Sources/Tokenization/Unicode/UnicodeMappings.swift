@@ -98,8 +98,8 @@ enum MappingData {
   }
 }
 
-/// What normalizers and pre-tokenizers of Hugging Face's library ask about a character. It answers as that library does,
-/// whose parts follow different versions of Unicode.
+/// What normalizers and pre-tokenizers of Hugging Face's library ask about a character. It answers as that library
+/// does, whose parts follow different versions of Unicode.
 struct TextClasses: OptionSet, Sendable, BitwiseCopyable {
   let rawValue: UInt8
 

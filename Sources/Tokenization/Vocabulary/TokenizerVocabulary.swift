@@ -62,7 +62,7 @@ public struct TokenizerVocabulary: Sendable {
 
   /// How Unigram text is normalized: SentencePiece's compiled map, GGUF's `tokenizer.ggml.precompiled_charsmap`.
   public var characterMap: [UInt8] = []
-  /// Whether Unigram text has spaces in a row made one, and those at its ends taken off; nil where the file does not say.
+  /// Whether Unigram text has spaces in a row made one and those at its ends taken off; nil where the file is silent.
   public var removesExtraSpaces: Bool?
 
   public init(model: TokenizerModel, pieces: PackedStrings) {

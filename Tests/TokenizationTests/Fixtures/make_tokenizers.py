@@ -14,7 +14,7 @@ from reference_text import random_line
 HERE = os.path.dirname(os.path.abspath(__file__))
 SAMPLE = open(f"{HERE}/sample.txt").read()
 CORPUS = SAMPLE.splitlines()
-RANDOM_LINES = 10000
+RANDOM_LINES = 10500
 GROUP = 100
 SIZE = 420
 LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
@@ -202,7 +202,19 @@ def digest(values):
     return f"{zlib.crc32(struct.pack(f'<{len(values)}i', *values)):08x}"
 
 
-lines = [x + "\n" for x in CORPUS] + [random_line(i) + SIGNS[i % len(SIGNS)] for i in range(RANDOM_LINES)]
+unassigned = P.Split(Regex(r"\p{Cn}"), "removed")
+
+
+def is_newer(c):
+    """Whether the library's expressions know a character that Unicode 14 did not; Malmoi's tables are of 15.1."""
+    return unicodedata.category(c) == "Cn" and unassigned.pre_tokenize_str(c) != []
+
+
+newer = {c: is_newer(c) for c in set("".join(random_line(i) for i in range(RANDOM_LINES)))}
+skipped = [i for i in range(RANDOM_LINES) if any(newer[c] for c in random_line(i))]
+lines = [x + "\n" for x in CORPUS] + [random_line(i) + SIGNS[i % len(SIGNS)] for i in range(RANDOM_LINES)
+                                      if i not in set(skipped)]
+print(len(skipped), "lines skipped")
 references = {}
 for name, definition in made.items():
     text = json.dumps(definition, ensure_ascii=False, separators=(",", ":"))
@@ -236,4 +248,19 @@ for name, definition in made.items():
     references[name] = entry
     print(name, len(text), t.get_vocab_size())
 
-json.dump(references, open(f"{HERE}/encodings.json", "w"), ensure_ascii=False, indent=0)
+models = {
+    "sp-unigram": raw,
+    "sp-pairs": sentence_piece(model_type="bpe", vocab_size=SIZE + 256, byte_fallback=True, character_coverage=0.98,
+                               normalization_rule_name="identity", remove_extra_whitespaces=False,
+                               user_defined_symbols=["<sep>", "the a"]),
+    "sp-letters": sentence_piece(model_type="char", vocab_size=200, normalization_rule_name="identity"),
+    "sp-words": sentence_piece(model_type="word", vocab_size=200, normalization_rule_name="identity"),
+}
+for name, model in models.items():
+    os.makedirs(f"{HERE}/Tokenizers/{name}", exist_ok=True)
+    open(f"{HERE}/Tokenizers/{name}/tokenizer.model", "wb").write(model)
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+    # Control tokens are text to SentencePiece, and zero bytes end it.
+    texts = [x for x in lines[:4000] if not any(sign in x for sign in ("<s>", "</s>", "<unk>", "\0"))]
+    references[name] = {"ids": digest([x for text in texts for x in processor.encode(text)])}
+json.dump({"skipped": skipped, "tokenizers": references}, open(f"{HERE}/encodings.json", "w"), ensure_ascii=False, indent=0)

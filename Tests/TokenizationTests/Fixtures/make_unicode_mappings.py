@@ -9,7 +9,7 @@ usage: python make_unicode_mappings.py > Sources/Tokenization/Unicode/UnicodeMap
 import unicodedata
 from tokenizers import normalizers as N, pre_tokenizers as P
 
-CODES = [c for c in range(1, 0x110000) if not 0xD800 <= c < 0xE000]
+CODES = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
 HANGUL = range(0xAC00, 0xAC00 + 11172)
 hexes = lambda text: ".".join(f"{ord(x):X}" for x in text)
 
