@@ -23,8 +23,13 @@ extension GGUFFile {
     vocabulary.merges = try metadata.strings(key("merges")) ?? PackedStrings()
     vocabulary.preTokenizer = try metadata.string(key("pre")) ?? ""
 
+    // Word pieces have a token before a text and one after it, under names of their own.
     vocabulary.beginningOfSequence = try id("bos")
     vocabulary.endOfSequence = try id("eos")
+    if model == .wordPiece {
+      if vocabulary.beginningOfSequence == nil { vocabulary.beginningOfSequence = try id("cls") }
+      if vocabulary.endOfSequence == nil { vocabulary.endOfSequence = try id("seperator") }
+    }
     vocabulary.endOfTurn = try id("eot")
     vocabulary.endOfMessage = try id("eom")
     vocabulary.unknown = try id("unknown")
@@ -36,6 +41,8 @@ extension GGUFFile {
     vocabulary.addsBeginningOfSequence = try metadata.bool(key("add_bos_token"))
     vocabulary.addsEndOfSequence = try metadata.bool(key("add_eos_token"))
     vocabulary.addsSpacePrefix = try metadata.bool(key("add_space_prefix"))
+    vocabulary.removesExtraSpaces = try metadata.bool(key("remove_extra_whitespaces"))
+    vocabulary.characterMap = try metadata.ints(key("precompiled_charsmap"))?.map { UInt8(truncatingIfNeeded: $0) } ?? []
     return vocabulary
   }
 

@@ -36,7 +36,12 @@ extension GGUFMetadata {
     }
     if !vocabulary.scores.isEmpty { set(key("scores"), .array(GGUFArray(vocabulary.scores))) }
     if vocabulary.merges.count > 0 { set(key("merges"), .array(GGUFArray(vocabulary.merges))) }
+    if !vocabulary.characterMap.isEmpty {
+      set(key("precompiled_charsmap"), .array(GGUFArray(vocabulary.characterMap)))
+    }
+    let isWordPiece = vocabulary.model == .wordPiece
     let ids: [(String, Int32?)] = [
+      ("cls", isWordPiece ? vocabulary.beginningOfSequence : nil), ("seperator", isWordPiece ? vocabulary.endOfSequence : nil),
       ("bos", vocabulary.beginningOfSequence), ("eos", vocabulary.endOfSequence), ("eot", vocabulary.endOfTurn),
       ("eom", vocabulary.endOfMessage), ("unknown", vocabulary.unknown), ("padding", vocabulary.padding),
     ]
@@ -45,7 +50,7 @@ extension GGUFMetadata {
     }
     let flags: [(String, Bool?)] = [
       ("add_bos_token", vocabulary.addsBeginningOfSequence), ("add_eos_token", vocabulary.addsEndOfSequence),
-      ("add_space_prefix", vocabulary.addsSpacePrefix),
+      ("add_space_prefix", vocabulary.addsSpacePrefix), ("remove_extra_whitespaces", vocabulary.removesExtraSpaces),
     ]
     for (name, flag) in flags {
       if let flag { set(key(name), .bool(flag)) }

@@ -52,8 +52,8 @@ import Tokenization
   func refused() throws {
     let cases: [([(String, GGUFValue)], String)] = [
       ([], "tokenizer.ggml.model: missing; expected a string"),
-      ([("ggml.model", .string("bert"))],
-        "tokenizer.ggml.model: the kind “bert” is not supported; expected gpt2 or llama"),
+      ([("ggml.model", .string("rwkv"))],
+        "tokenizer.ggml.model: the kind “rwkv” is not supported; expected gpt2 or llama or bert or t5"),
       ([("ggml.model", .string("llama"))], "tokenizer.ggml.tokens: missing; expected an array of strings"),
       (Self.smallest + [("ggml.token_type", .array(GGUFArray([1, 7, 1] as [Int32])))],
         "tokenizer.ggml.token_type: token 1 has type 7; expected 0 to 6"),

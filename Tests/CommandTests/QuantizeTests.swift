@@ -20,7 +20,7 @@ import Testing
   private func text(_ name: String, words: Int) throws -> String {
     let vocabulary = ["the", "then", "a", "bath", "in", "thin", "breath", "anthem", "other", "pine"]
     let words = (0..<words).map { vocabulary[$0 * $0 % 97 % vocabulary.count] }
-    return try folder.write(Data(words.joined(separator: " ").utf8), to: name)
+    return try folder.write(Data(words.joined(separator: " ").utf8), to: name).path
   }
 
   private var made: [String] {

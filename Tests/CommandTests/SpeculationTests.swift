@@ -36,7 +36,7 @@ import Testing
   @Test func `what cannot draft is refused in one line`() throws {
     let model = try write("tiny.gguf", .llama), other = try write("other.gguf", .gemma3)
     for (arguments, words, status) in [
-      (["--draft-model", other], "other.gguf: tokenizer.ggml.tokens: ", 1),
+      (["--draft-model", other], "other.gguf: tokenizer: ", 1),
       (["--draft-model", folder.path("none.gguf")], "none.gguf", 1),
       (["--draft-model", model, "--speculate", "off"], "--draft-model and --speculate exclude each other", 2),
       (["--speculate", "perhaps"], "perhaps", 2),

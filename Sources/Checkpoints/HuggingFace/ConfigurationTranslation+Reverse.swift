@@ -39,7 +39,9 @@ extension ConfigurationTranslation {
     }
     if let pattern = try metadata.bools(key("attention.sliding_window_pattern")) {
       config["layer_types"] = .array(pattern.map { .string($0 ? "sliding_attention" : "full_attention") })
+      config["max_window_layers"] = .int(pattern.firstIndex(of: true) ?? pattern.count)
     }
+    config["use_sliding_window"] = .bool(try metadata.int(key("attention.sliding_window")) ?? 0 > 0)
     if let layers = try metadata.bools(key("rope.layers")) {
       config["no_rope_layers"] = .array(layers.map { .int($0 ? 1 : 0) })
     }

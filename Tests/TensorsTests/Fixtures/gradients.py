@@ -125,8 +125,9 @@ def ops():
 
 
 PARTS = {
-    "attn_norm": "attentionNorm", "attn_q_norm": "attention.queryNorm", "attn_k_norm": "attention.keyNorm",
-    "post_attention_norm": "postAttentionNorm", "ffn_norm": "feedForwardNorm", "post_ffw_norm": "postFeedForwardNorm",
+    "attn_norm": "attentionNorm.before", "attn_q_norm": "attention.queryNorm", "attn_k_norm": "attention.keyNorm",
+    "post_attention_norm": "attentionNorm.after", "ffn_norm": "feedForwardNorm.before",
+    "post_ffw_norm": "feedForwardNorm.after",
 }
 
 
