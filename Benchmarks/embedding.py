@@ -37,12 +37,23 @@ transformer, tokenizer = reference[0].auto_model.eval(), reference.tokenizer
 limit = reference.max_seq_length
 
 
+class States(torch.nn.Module):
+    """The model as a function of three arrays, which is what can be exported."""
+
+    def __init__(self):
+        super().__init__()
+        self.transformer = transformer
+
+    def forward(self, ids, mask, types):
+        return self.transformer(input_ids=ids, attention_mask=mask, token_type_ids=types).last_hidden_state
+
+
 def onnx_session(folder):
     example = tokenizer(sentences[:2], padding=True, return_tensors="pt")
     names = ["input_ids", "attention_mask", "token_type_ids"]
     path = str(Path(folder) / "model.onnx")
     torch.onnx.export(
-        transformer, tuple(example[name] for name in names), path, input_names=names, output_names=["hidden"],
+        States().eval(), tuple(example[name] for name in names), path, input_names=names, output_names=["hidden"],
         dynamic_axes={name: {0: "batch", 1: "length"} for name in names + ["hidden"]}, dynamo=False)
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = options.threads

@@ -7,7 +7,7 @@
 #include "lanes.h"
 #define NAME(x) x##_avx512
 #define FLOAT_TOKENS 8  // tokens and sums that fit into registers in products with floats
-#define FLOAT_SUMS 16
+#define FLOAT_SUMS 24
 #define WORD_STEP 4  // bytes of activation codes for a word of weight codes
 #define PAIR_VECTORS 4  // times four rows: sums of products of pairs that fit into registers
 #define ISA_NAME "AVX-512"

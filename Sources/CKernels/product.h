@@ -89,7 +89,7 @@ INLINE void float_panels(const mk_format_id id, const int panels, const int widt
   for (size_t c = 0; c < columns; c++) {
     vfloat w[4];
     for (int p = 0; p < panels; p++) {
-      if (c * step % 64 == 0) fetch_ahead(panel + (size_t)p * panel_bytes + c * step, 64);
+      if (first == 0 && c * step % 64 == 0) fetch_ahead(panel + (size_t)p * panel_bytes + c * step, 64);
       w[p] = load_weights(id, panel + (size_t)p * panel_bytes, c);
     }
     for (int t = 0; t < some; t++) {
@@ -120,15 +120,18 @@ INLINE void float_product(const mk_format_id id, const int width, const uint8_t 
   const int some = width > FLOAT_TOKENS ? FLOAT_TOKENS : width;
   const int together = FLOAT_SUMS / some < 4 ? FLOAT_SUMS / some : 4;
   for (size_t p = 0; p < count;) {
-    const int here = p + (size_t)together <= count ? together : 1;
+    const int here = count - p < (size_t)together ? (int)(count - p) : together;
     for (int first = 0; first < tokens; first += some) {
       const int present = tokens - first < some ? tokens - first : some;
       vfloat sums[FLOAT_SUMS];
-      if (here == 1) {
-        float_panels(id, 1, width, first, some, panels + p * bytes, bytes, columns, tile.values, sums);
-      } else {
-        float_panels(id, together, width, first, some, panels + p * bytes, bytes, columns, tile.values, sums);
+#define PANELS(n) float_panels(id, n, width, first, some, panels + p * bytes, bytes, columns, tile.values, sums)
+      switch (here) {
+        case 1: PANELS(1); break;
+        case 2: PANELS(2); break;
+        case 3: PANELS(3); break;
+        default: PANELS(4); break;
       }
+#undef PANELS
       for (int i = 0; i < here; i++) {
         store_sums(sums + i * some, present, y + (size_t)first * stride + (p + (size_t)i) * MK_LANES, stride);
       }

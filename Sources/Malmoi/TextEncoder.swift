@@ -19,7 +19,7 @@ public final class TextEncoder: Sendable {
   public let labels: [String]
 
   /// Tokens of one forward pass: enough to share each weight among many, few enough to stay in the caches.
-  private static let batchTokens = 2048
+  private static let batchTokens = 512
 
   /// Loads an encoder from a GGUF file or a Hugging Face folder.
   /// - Throws: `CheckpointError` or `TokenizerError`, each naming what is wrong with the file.

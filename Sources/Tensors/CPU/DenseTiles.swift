@@ -6,93 +6,111 @@ extension CPUBackend {
     _ attention: DenseAttention, queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor?
   ) -> Tensor {
     let output = Tensor(shape: queries.shape, backend: self)
-    let heads = queries.shape[1], keyHeads = keys.shape[1], width = queries.shape[2]
-    let distances = attention.distances
-    var tiles: [DenseTile] = []
-    // The panels of each span's keys, head after head.
-    var panels: [Int] = [], panelCount = 0
-    for span in attention.spans {
-      panels.append(panelCount)
-      panelCount += (span.keys.count + 15) / 16 * keyHeads
-    }
-    let packed = Storage(byteCount: panelCount * 16 * width * 4)
-    let packedKeys = packed.bytes.bindMemory(to: Float.self).baseAddress!, keySource = keys.pointer
-    for (index, span) in attention.spans.enumerated() where !span.queries.isEmpty {
-      let panelsPerHead = (span.keys.count + 15) / 16, target = packedKeys + panels[index] * 16 * width
-      overRows(panelsPerHead * keyHeads, elementsPerRow: 16 * width) { range in
-        for panel in range {
-          let (head, place) = panel.quotientAndRemainder(dividingBy: panelsPerHead)
-          let out = target + panel * 16 * width, present = min(16, span.keys.count - place * 16)
-          if present < 16 { out.update(repeating: 0, count: 16 * width) }
-          for lane in 0..<present {
-            let key = keySource + ((span.keys.lowerBound + place * 16 + lane) * keyHeads + head) * width
-            for column in 0..<width { out[column * 16 + lane] = key[column] }
-          }
-        }
-      }
-      for first in stride(from: 0, to: span.queries.count, by: DenseTile.rows) {
-        for head in 0..<heads {
-          let keyHead = head / (heads / keyHeads)
-          tiles.append(DenseTile(
-            attention: attention, span: span, rows: first..<min(span.queries.count, first + DenseTile.rows), head: head,
-            heads: heads, keyHead: keyHead, keyHeads: keyHeads, width: width, kernels: kernels, queries: queries.pointer,
-            keys: target + keyHead * panelsPerHead * 16 * width, values: values.pointer,
-            bias: bias.map { $0.pointer + head * distances.count - distances.lowerBound }, output: output.pointer))
-        }
+    let work = DenseWork(
+      attention: attention, kernels: kernels, heads: queries.shape[1], keyHeads: keys.shape[1], width: queries.shape[2],
+      queries: queries.pointer, keys: keys.pointer, values: values.pointer, bias: bias?.pointer,
+      distances: attention.distances, output: output.pointer)
+    var blocks: [DenseWork.Block] = [], products = 0
+    for (index, span) in attention.spans.enumerated() {
+      for first in stride(from: 0, to: span.queries.count, by: DenseWork.rowsPerBlock) {
+        let rows = first..<min(span.queries.count, first + DenseWork.rowsPerBlock)
+        products += rows.count * span.keys.count
+        for head in 0..<work.keyHeads { blocks.append(.init(span: index, rows: rows, keyHead: head)) }
       }
     }
-    withExtendedLifetime(packed) {
-      let work = (tiles.first?.span.keys.count ?? 0) * width * 2 * DenseTile.rows
-      overRows(tiles.count, elementsPerRow: work) { $0.forEach { tiles[$0].run() } }
+    guard !blocks.isEmpty else { return output }
+    let perBlock = products * work.group * work.width * 2 / blocks.count
+    overRows(blocks.count, elementsPerRow: perBlock) { range in
+      for index in range { work.run(blocks[index]) }
     }
     return output
   }
 }
 
-/// Up to four neighbouring queries of one head of one span.
-private struct DenseTile {
-  static let rows = 4
+/// One call of attention, cut into blocks of queries under one key-value head.
+private struct DenseWork {
+  /// Queries for which a head's keys are laid out once.
+  static let rowsPerBlock = 64
+  /// Queries that share the loads of keys and values.
+  static let rowsAtOnce = 4
+
+  struct Block {
+    let span: Int
+    /// From the span's first query.
+    let rows: Range<Int>
+    let keyHead: Int
+  }
 
   let attention: DenseAttention
-  let span: DenseAttention.Span
-  /// From the span's first query.
-  let rows: Range<Int>
-  let head, heads, keyHead, keyHeads, width: Int
   let kernels: mk_kernels
-  let queries: UnsafePointer<Float>
-  /// This head's panels.
-  let keys: UnsafePointer<Float>
-  let values: UnsafePointer<Float>
-  /// This head's bias for distance 0.
+  let heads, keyHeads, width: Int
+  let queries, keys, values: UnsafePointer<Float>
   let bias: UnsafePointer<Float>?
+  let distances: ClosedRange<Int>
   let output: UnsafeMutablePointer<Float>
 
-  func run() {
-    let panels = (span.keys.count + 15) / 16, stride = keyHeads * width
-    withUnsafeTemporaryAllocation(of: Float.self, capacity: max(1, rows.count * panels * 16)) { memory in
-      guard let start = memory.baseAddress else { return }
-      var inputs: [UnsafePointer<Float>?] = [], scores: [UnsafeMutablePointer<Float>?] = []
-      var outputs: [UnsafeMutablePointer<Float>?] = []
-      for (index, row) in rows.enumerated() {
-        let place = ((span.queries.lowerBound + row) * heads + head) * width
-        inputs.append(queries + place)
-        scores.append(start + index * panels * 16)
-        outputs.append(output + place)
+  var group: Int { heads / keyHeads }
+
+  func run(_ block: Block) {
+    let span = attention.spans[block.span], panels = (span.keys.count + 15) / 16
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: max(1, panels * 16 * (width + Self.rowsAtOnce))) { memory in
+      guard let packed = memory.baseAddress else { return }
+      pack(span, block.keyHead, into: packed)
+      for head in block.keyHead * group..<(block.keyHead + 1) * group {
+        for first in stride(from: block.rows.lowerBound, to: block.rows.upperBound, by: Self.rowsAtOnce) {
+          attend(
+            span, first..<min(block.rows.upperBound, first + Self.rowsAtOnce), head, packed, panels,
+            scores: packed + panels * 16 * width)
+        }
       }
-      kernels.dense_scores(inputs, Int32(rows.count), keys, panels, width, scores)
-      var first: [Int] = [], last: [Int] = []
-      for (index, row) in rows.enumerated() {
-        let position = span.start + row, visible = attention.visible(from: position, of: span)
-        kernels.softmax(
-          scores[index], panels * 16, visible.lowerBound, visible.upperBound, attention.scale,
-          bias.map { $0 - position }, attention.softCap ?? 0)
-        first.append(visible.lowerBound)
-        last.append(visible.upperBound)
+    }
+  }
+
+  /// The keys of one head with 16 of them side by side, as lanes.
+  private func pack(_ span: DenseAttention.Span, _ keyHead: Int, into packed: UnsafeMutablePointer<Float>) {
+    for first in stride(from: 0, to: span.keys.count, by: 16) {
+      let out = packed + first * width, present = min(16, span.keys.count - first)
+      if present < 16 { out.update(repeating: 0, count: 16 * width) }
+      for lane in 0..<present {
+        let key = keys + ((span.keys.lowerBound + first + lane) * keyHeads + keyHead) * width
+        for column in 0..<width { out[column * 16 + lane] = key[column] }
       }
-      let weights = scores.map { UnsafePointer($0) }
-      kernels.dense_values(
-        weights, Int32(rows.count), values + (span.keys.lowerBound * keyHeads + keyHead) * width, stride, first,
-        last, width, outputs)
+    }
+  }
+
+  private func attend(
+    _ span: DenseAttention.Span, _ rows: Range<Int>, _ head: Int, _ packed: UnsafePointer<Float>, _ panels: Int,
+    scores memory: UnsafeMutablePointer<Float>
+  ) {
+    let count = rows.count, bias = bias.map { $0 + head * distances.count - distances.lowerBound }
+    withUnsafeTemporaryAllocation(of: UnsafeMutablePointer<Float>?.self, capacity: 2 * Self.rowsAtOnce) { pointers in
+      withUnsafeTemporaryAllocation(of: UnsafePointer<Float>?.self, capacity: 2 * Self.rowsAtOnce) { sources in
+        withUnsafeTemporaryAllocation(of: Int.self, capacity: 2 * Self.rowsAtOnce) { ends in
+          guard let scores = pointers.baseAddress, let inputs = sources.baseAddress, let first = ends.baseAddress else {
+            return
+          }
+          let outputs = scores + Self.rowsAtOnce, weights = inputs + Self.rowsAtOnce, last = first + Self.rowsAtOnce
+          for index in 0..<count {
+            let place = ((span.queries.lowerBound + rows.lowerBound + index) * heads + head) * width
+            inputs[index] = queries + place
+            outputs[index] = output + place
+            scores[index] = memory + index * panels * 16
+            weights[index] = UnsafePointer(memory + index * panels * 16)
+          }
+          kernels.dense_scores(inputs, Int32(count), packed, panels, width, scores)
+          for index in 0..<count {
+            let position = span.start + rows.lowerBound + index
+            let visible = attention.visible(from: position, of: span)
+            (first[index], last[index]) = (visible.lowerBound, visible.upperBound)
+            kernels.softmax(
+              scores[index], panels * 16, visible.lowerBound, visible.upperBound, attention.scale,
+              bias.map { $0 - position }, attention.softCap ?? 0)
+          }
+          kernels.dense_values(
+            weights, Int32(count), values + (span.keys.lowerBound * keyHeads + head / group) * width,
+            keyHeads * width, first, last, width, outputs)
+        }
+      }
     }
   }
 }

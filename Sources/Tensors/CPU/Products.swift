@@ -85,8 +85,9 @@ extension CPUBackend {
       panels += task.panels
       workPerPanel = max(workPerPanel, task.panelBytes * tiles.count)
     }
-    // Enough chunks that a late thread costs little, each with enough work to be worth claiming.
-    let panelsPerChunk = max(1, (1 << 15) / workPerPanel, min(panels / (threadCount * 6), (1 << 19) / workPerPanel))
+    // Enough chunks that a late thread costs little, each with enough work to be worth claiming; where there are many
+    // tokens at least three panels, which products of floats take together.
+    let panelsPerChunk = max(tiles.count > 1 ? 3 : 1, (1 << 15) / workPerPanel, min(panels / (threadCount * 6), (1 << 19) / workPerPanel))
     pool.run(chunks: (panels + panelsPerChunk - 1) / panelsPerChunk) { chunk in
       var first = chunk * panelsPerChunk, last = min(panels, first + panelsPerChunk)
       for task in tasks where first < last {
