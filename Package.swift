@@ -49,7 +49,8 @@ let package = Package(
     .executableTarget(
       name: "Fuzz",
       dependencies: [
-        "ChatTemplates", "Checkpoints", "Generation", "Models", "Tensors", "Tokenization", argumentParser,
+        "ChatTemplates", "Checkpoints", "Generation", "JSON", "Layers", "Models", "Tensors", "Tokenization",
+        argumentParser,
       ]),
     .target(
       name: "TestSupport", dependencies: ["Checkpoints", "Hub", "Models", "Tensors", "Tokenization"],

@@ -15,7 +15,7 @@ struct FuzzCommand: ParsableCommand {
 
   /// One target, or all of them in turn.
   enum Choice: String, CaseIterable, ExpressibleByArgument {
-    case gguf, safetensors, tokenizer, template, json, all
+    case gguf, safetensors, folder, tokenizer, template, json, all
 
     var name: TargetName? { TargetName(rawValue: rawValue) }
   }

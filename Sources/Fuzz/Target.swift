@@ -13,12 +13,13 @@ protocol Target: Sendable {
 }
 
 enum TargetName: String, CaseIterable, ExpressibleByArgument {
-  case gguf, safetensors, tokenizer, template, json
+  case gguf, safetensors, folder, tokenizer, template, json
 
   func make() throws -> any Target {
     switch self {
     case .gguf: try GGUFTarget()
     case .safetensors: try SafetensorsTarget()
+    case .folder: try FolderTarget()
     case .tokenizer: TokenizerTarget()
     case .template: TemplateTarget()
     case .json: JSONTarget()

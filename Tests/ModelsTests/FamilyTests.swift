@@ -15,10 +15,10 @@ import Testing
     let context = DenseContext(lengths: [first.count, second.count], isCausal: true)
     let logits = model.logits(model(first + second, context))
     let boundary = first.count * model.configuration.vocabulary
-    #expect(relativeError(logits.values[..<boundary], try family.floats("logits")) <= 1e-4)
+    #expect(relativeError(logits.values[..<boundary], try family.floats("logits")) <= 1e-5)
     // LongRoPE's divisors change with the length of the text in transformers; here a text's own length changes nothing.
     if name != "phi3-longrope" {
-      #expect(relativeError(logits.values[boundary...], try family.floats("logits2")) <= 1e-4)
+      #expect(relativeError(logits.values[boundary...], try family.floats("logits2")) <= 1e-5)
     }
   }
 
@@ -29,14 +29,14 @@ import Testing
     let types = [try family.tokens("type_ids"), try family.tokens("type_ids2")]
     let hidden = model(texts.flatMap { $0 }, types: types.flatMap { $0 }, lengths: lengths)
     let expected = try family.floats("hidden") + family.floats("hidden2")
-    #expect(relativeError(hidden.values, expected) <= 1e-4)
+    #expect(relativeError(hidden.values, expected) <= 1e-5)
     if family.has("pooled") {
       let pooled = try #require(model.classifier).pooled(Pooling.cls.pool(hidden, lengths: lengths))
-      #expect(relativeError(pooled.values, try family.floats("pooled") + family.floats("pooled2")) <= 1e-4)
+      #expect(relativeError(pooled.values, try family.floats("pooled") + family.floats("pooled2")) <= 1e-5)
     }
     if family.has("logits") {
       let scores = try #require(model.maskScores(hidden) ?? model.labelScores(hidden, lengths: lengths))
-      #expect(relativeError(scores.values, try family.floats("logits") + family.floats("logits2")) <= 1e-4)
+      #expect(relativeError(scores.values, try family.floats("logits") + family.floats("logits2")) <= 1e-5)
     }
   }
 
@@ -48,7 +48,7 @@ import Testing
     let answers = [try family.tokens("decoder_tokens"), try family.tokens("decoder_tokens2")]
     let encoded = model.encode(texts.flatMap { $0 }, lengths: texts.map(\.count))
     let expected = try family.floats("encoder_hidden") + family.floats("encoder_hidden2")
-    #expect(relativeError(encoded.values, expected) <= 1e-4)
+    #expect(relativeError(encoded.values, expected) <= 1e-5)
 
     let read = texts[0].count, all = read + texts[1].count, written = answers[0].count
     let memory = EncoderMemory(
@@ -59,7 +59,7 @@ import Testing
     let context = DenseContext(
       lengths: answers.map(\.count), isCausal: true, relativeBias: model.decoder.relativeBias)
     let logits = model.logits(model(answers.flatMap { $0 }, context, memory: memory)).values
-    #expect(relativeError(logits, try family.floats("logits") + family.floats("logits2")) <= 1e-4)
+    #expect(relativeError(logits, try family.floats("logits") + family.floats("logits2")) <= 1e-5)
 
     // Token by token, the first text alone.
     let alone = EncoderMemory(

@@ -3,6 +3,7 @@ import ArgumentParser
 import Checkpoints
 import Foundation
 import Generation
+import Malmoi
 import Models
 import Quantization
 import Synchronization
@@ -75,7 +76,7 @@ struct QuantizeCommand: ParsableCommand {
   }
 
   func run() throws {
-    let file = try GGUFFile(path: input)
+    let file = try openInput()
     try checkPlaces()
     let tokens = try texts(file)
     let pool = ThreadPool(threadCount: threads ?? ThreadPool.availableProcessors)
@@ -110,6 +111,16 @@ struct QuantizeCommand: ParsableCommand {
     let report = QuantizationReport(quantizer, seconds: seconds, divergence: divergence)
     if json { return try Output.json(report) }
     Output.text(report.table)
+  }
+
+  /// A folder is written as a GGUF file first, which nobody else sees and which is gone with this process.
+  private func openInput() throws -> GGUFFile {
+    var status = stat()
+    guard stat(input, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return try GGUFFile(path: input) }
+    let aside = FileManager.default.temporaryDirectory.appendingPathComponent("malmoi-\(UUID().uuidString).gguf").path
+    defer { unlink(aside) }
+    try ModelSource(path: input).writeGGUF(to: aside)
+    return try GGUFFile(path: aside)
   }
 
   /// A file that is read while it is replaced would be lost with the power; and nobody means it.

@@ -22,8 +22,16 @@ extension TokenizerFolder {
     vocabulary.endOfTurn = further.first
     vocabulary.furtherEndOfGeneration = Array(further.dropFirst())
     let boundary = definition.postProcessor?.boundary ?? (before: [], after: [])
-    vocabulary.addsBeginningOfSequence = definition.beginningOfSequence.map { boundary.before.contains($0) } ?? false
-    vocabulary.addsEndOfSequence = definition.endOfSequence.map { boundary.after.contains($0) } ?? false
+    if model == .wordPiece {
+      // What stands before and after a text is what GGUF calls its beginning and end.
+      vocabulary.beginningOfSequence = boundary.before.first ?? vocabulary.beginningOfSequence
+      vocabulary.endOfSequence = boundary.after.last ?? vocabulary.endOfSequence
+      vocabulary.addsBeginningOfSequence = !boundary.before.isEmpty
+      vocabulary.addsEndOfSequence = !boundary.after.isEmpty
+    } else {
+      vocabulary.addsBeginningOfSequence = definition.beginningOfSequence.map { boundary.before.contains($0) } ?? false
+      vocabulary.addsEndOfSequence = definition.endOfSequence.map { boundary.after.contains($0) } ?? false
+    }
 
     switch model {
     case .byteLevelBPE:

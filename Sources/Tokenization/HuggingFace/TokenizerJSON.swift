@@ -183,3 +183,10 @@ extension EncodingPadding {
       typeID: Int32(try field["pad_type_id"]?.int(in: 0...Int(Int32.max)) ?? 0))
   }
 }
+
+extension Tokenizer {
+  /// The tokenizer of a `tokenizer.json` in memory, without what other files of a folder may add.
+  package convenience init(tokenizerJSON bytes: [UInt8], file: String) throws {
+    try self.init(TokenizerJSON(bytes, file: file).definition())
+  }
+}
