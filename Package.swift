@@ -29,7 +29,7 @@ let package = Package(
     .target(name: "ChatTemplates", dependencies: ["JSON", orderedCollections]),
     .target(name: "Layers", dependencies: ["Tensors"]),
     .target(name: "Checkpoints", dependencies: ["JSON", "Layers", "Tensors", "Tokenization", orderedCollections]),
-    .target(name: "Models", dependencies: ["Layers", "Checkpoints"]),
+    .target(name: "Models", dependencies: ["JSON", "Layers", "Checkpoints"]),
     .target(name: "Generation", dependencies: ["Models", "Tokenization", "ChatTemplates", orderedCollections]),
     .target(name: "Quantization", dependencies: ["Checkpoints", "Generation", "Layers", "Models", "Tensors"]),
     .target(name: "Hub", dependencies: [crypto]),

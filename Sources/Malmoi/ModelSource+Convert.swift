@@ -5,7 +5,7 @@ import Models
 import Tokenization
 
 extension ModelSource {
-  /// Writes a GGUF file that has everything: metadata, tokenizer, chat template, tensors.
+  /// Writes a GGUF file that has everything: metadata, tensors, and the tokenizer and chat template if there are.
   /// - Throws: `CheckpointError` where the file cannot be written, `TokenizerError` for a tokenizer that GGUF has no words
   ///   for.
   public func writeGGUF(to path: String) throws {
@@ -13,7 +13,7 @@ extension ModelSource {
       throw CheckpointError(path: path, message: "is the model itself")
     }
     var writer = try GGUFWriter(path: path, of: checkpoint)
-    if let folder = tokenizerFolder {
+    if let folder = tokenizerFolder, folder.hasTokenizer {
       writer.metadata.set(try folder.vocabulary())
       if let template = folder.chatTemplate { writer.metadata.set("tokenizer.chat_template", .string(template)) }
       if writer.metadata["general.name"] == nil {
@@ -39,7 +39,7 @@ extension ModelSource {
       }
       return
     }
-    guard let file = checkpoint as? GGUFFile else { return }
+    guard let file = checkpoint as? GGUFFile, file.metadata["tokenizer.ggml.model"] != nil else { return }
     for (name, text) in try file.tokenizerVocabulary().folderFiles(chatTemplate: chatTemplate()) {
       let file = try AtomicFile(path: folder + "/" + name)
       try Array(text.utf8).withUnsafeBytes(file.append)

@@ -11,8 +11,10 @@ public struct FamilyFixture {
     "qwen3_moe-unnormed", "gemma", "gemma2", "gemma3", "gemma3-five", "phi3", "phi3-longrope", "olmo2", "falcon-7b",
     "falcon-40b", "exaone-3.5", "exaone4", "exaone4-full", "smollm3",
   ]
-  /// Decoders of which folders can be written too.
-  public static let writable = decoders.filter { !$0.hasPrefix("falcon") && $0 != "exaone-3.5" && $0 != "phi3-longrope" }
+  /// Models of which folders can be written too.
+  public static let writable = (decoders + encoders + encoderDecoders).filter { name in
+    !["falcon-7b", "falcon-40b", "exaone-3.5", "bart"].contains(name) && !name.hasPrefix("modernbert")
+  }
   public static let encoders = [
     "bert", "bert-bare", "bert-classes", "bert-cross", "roberta", "roberta-classes", "xlm-roberta", "distilbert",
     "distilbert-classes", "modernbert", "modernbert-classes", "modernbert-cross",

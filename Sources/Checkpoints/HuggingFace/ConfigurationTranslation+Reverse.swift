@@ -8,14 +8,14 @@ extension ConfigurationTranslation {
   static func configuration(of checkpoint: any Checkpoint, form: HuggingFaceForm) throws -> JSONValue {
     let metadata = checkpoint.metadata, key = { (name: String) in "\(form.architecture).\(name)" }
     var config: OrderedDictionary<String, JSONValue> = [
-      "architectures": .array([.string(form.className ?? "")]), "model_type": .string(form.modelTypes[0]),
+      "architectures": .array([.string(className(form.className ?? "", of: checkpoint))]), "model_type": .string(form.modelTypes[0]),
       "torch_dtype": "float32",
     ]
     for (keys, name, kind) in sizes {
       let spelling = keys.first(where: form.spellings.contains) ?? keys[0]
       switch kind {
       case .count: if let value = try metadata.int(key(name)) { config[spelling] = .int(value) }
-      case .number: if let value = try metadata.float(key(name)) { config[spelling] = .double(shortest(value)) }
+      case .number: if let value = try metadata.float(key(name)) { config[spelling] = .double(value.nearestFloat) }
       }
     }
     if config["vocab_size"] == nil { config["vocab_size"] = .int(try checkpoint.tensor(required: "token_embd.weight").rowCount) }
@@ -23,7 +23,10 @@ extension ConfigurationTranslation {
     config["tie_word_embeddings"] = .bool(!checkpoint.contains("output.weight"))
     if let activation = try metadata.string(key("hidden_act")) { config["hidden_act"] = .string(activation) }
     if let scale = try metadata.float(key("attention.scale")) {
-      config["query_pre_attn_scalar"] = .double((1 / (scale * scale) * 1000).rounded() / 1000)
+      let scalar = 1 / (scale * scale), whole = scalar.rounded()
+      // transformers refuses a whole number that is written as a float.
+      config["query_pre_attn_scalar"] = abs(scalar - whole) < 1e-4 * whole
+        ? Int(exactly: whole).map { .int($0) } ?? .double(whole) : .double(scalar)
     }
     if let turning = try metadata.int(key("rope.dimension_count")), config["rotary_dim"] == nil || !form.spellings.contains("rotary_dim") {
       config["rotary_dim"] = nil
@@ -41,24 +44,36 @@ extension ConfigurationTranslation {
       config["layer_types"] = .array(pattern.map { .string($0 ? "sliding_attention" : "full_attention") })
       config["max_window_layers"] = .int(pattern.firstIndex(of: true) ?? pattern.count)
     }
+    // Some classes have a window where a file says nothing.
+    if config["sliding_window"] == nil || config["sliding_window"] == 0 { config["sliding_window"] = .null }
     config["use_sliding_window"] = .bool(try metadata.int(key("attention.sliding_window")) ?? 0 > 0)
     if let layers = try metadata.bools(key("rope.layers")) {
       config["no_rope_layers"] = .array(layers.map { .int($0 ? 1 : 0) })
     }
     if let scaling = try ropeScaling(of: checkpoint, key) { config["rope_scaling"] = scaling }
+    if let length = try metadata.int(key("rope.scaling.original_context_length")) {
+      config["original_max_position_embeddings"] = .int(length)
+    }
     // What biases there are, some classes want to be told.
     config["attention_bias"] = .bool(checkpoint.contains("blk.0.attn_q.bias") || checkpoint.contains("blk.0.attn_qkv.bias"))
     config["mlp_bias"] = .bool(checkpoint.contains("blk.0.ffn_up.bias"))
     config["use_qkv_bias"] = config["attention_bias"]
     config["qk_layernorm"] = .bool(checkpoint.contains("blk.0.attn_q_norm.weight"))
     for (name, id) in [("bos_token_id", "bos"), ("eos_token_id", "eos"), ("pad_token_id", "padding")] {
-      if let id = try metadata.int("tokenizer.ggml.\(id)_token_id") { config[name] = .int(id) }
+      // Without a word some classes assume a number that a small vocabulary has not.
+      config[name] = try metadata.int("tokenizer.ggml.\(id)_token_id").map { .int($0) } ?? .null
     }
+    for (name, value) in try form.compose(checkpoint).sorted(by: { $0.key < $1.key }) { config[name] = value }
     return .object(config)
   }
 
-  /// 9.99999974e-06, which is the nearest `f32` to 1e-5, → 1e-5
-  private static func shortest(_ value: Double) -> Double { Double(Float(value).description) ?? value }
+  /// An encoder's class says which head it has.
+  private static func className(_ name: String, of checkpoint: any Checkpoint) -> String {
+    guard name.hasSuffix("Model") else { return name }
+    let head = checkpoint.contains("cls.output.weight") ? "ForSequenceClassification"
+      : checkpoint.contains("mlm.dense.weight") ? "ForMaskedLM" : "Model"
+    return name.dropLast("Model".count) + head
+  }
 
   private static func ropeScaling(
     of checkpoint: any Checkpoint, _ key: (String) -> String
@@ -69,7 +84,7 @@ extension ConfigurationTranslation {
       let divisors = try tensor.floats(path: checkpoint.path), factor = divisors.max() ?? 1
       for original in [8192, 4096, 2048, 1024, 512, 256, 128, 64, 32] {
         let scaling: JSONValue = [
-          "rope_type": "llama3", "factor": .double(shortest(Double(factor))), "low_freq_factor": 1.0,
+          "rope_type": "llama3", "factor": .double(Double(factor).nearestFloat), "low_freq_factor": 1.0,
           "high_freq_factor": 4.0, "original_max_position_embeddings": .int(original),
         ]
         let base = try metadata.float(key("rope.freq_base")) ?? 10_000
@@ -79,12 +94,24 @@ extension ConfigurationTranslation {
       throw CheckpointError(
         path: checkpoint.path, field: "tensor rope_freqs.weight", message: "holds no divisors that config.json can describe")
     }
+    if let long = try checkpoint.tensor("rope_factors_long.weight") {
+      let factors = { (tensor: GGUFTensor) -> JSONValue in
+        .array(try tensor.floats(path: checkpoint.path).map { .double(Double($0).nearestFloat) })
+      }
+      let short = try checkpoint.tensor(required: "rope_factors_short.weight")
+      return ["rope_type": "longrope", "type": "longrope", "long_factor": try factors(long), "short_factor": try factors(short)]
+    }
     guard let type = try metadata.string(key("rope.scaling.type")), type != "none" else { return nil }
     var scaling: OrderedDictionary<String, JSONValue> = ["rope_type": .string(type)]
-    if let factor = try metadata.float(key("rope.scaling.factor")) { scaling["factor"] = .double(shortest(factor)) }
+    if let factor = try metadata.float(key("rope.scaling.factor")) { scaling["factor"] = .double(factor.nearestFloat) }
     if let length = try metadata.int(key("rope.scaling.original_context_length")) {
       scaling["original_max_position_embeddings"] = .int(length)
     }
     return .object(scaling)
   }
+}
+
+extension Double {
+  /// The shortest number that is the same as an `f32`: 9.99999974e-06 → 1e-5.
+  package var nearestFloat: Double { Double(Float(self).description) ?? self }
 }

@@ -20,16 +20,23 @@ public struct HuggingFaceForm: Sendable {
   public var className: String?
   /// Of several spellings of a size in `config.json`, those of this form.
   public var spellings: Set<String>
+  /// Tensors without which a checkpoint is of another form.
+  public var required: [String]
+  /// What this form's `config.json` says beside what all do.
+  public var compose: @Sendable (any Checkpoint) throws -> [String: JSONValue]
 
   public init(
     _ modelTypes: [String], as architecture: String, class className: String? = nil, prefixes: [String] = [],
-    spellings: Set<String> = [], names: [(from: String, to: String)], ignored: [String] = [],
-    describe: @escaping @Sendable (inout ConfigurationTranslation) throws -> Void = { _ in }
+    spellings: Set<String> = [], names: [(from: String, to: String)], ignored: [String] = [], required: [String] = [],
+    describe: @escaping @Sendable (inout ConfigurationTranslation) throws -> Void = { _ in },
+    compose: @escaping @Sendable (any Checkpoint) throws -> [String: JSONValue] = { _ in [:] }
   ) {
     self.modelTypes = modelTypes
     self.architecture = architecture
     self.className = className
     self.spellings = spellings
+    self.required = required
+    self.compose = compose
     self.prefixes = prefixes
     self.names = names
     self.ignored = ignored + ["rotary_emb.inv_freq", ".position_ids", ".masked_bias"]

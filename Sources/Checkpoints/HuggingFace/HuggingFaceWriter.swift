@@ -4,6 +4,14 @@ import JSON
 import Tensors
 import Tokenization
 
+extension Checkpoint {
+  /// Along its slowest axis, how many tensors a tensor could be cut into.
+  fileprivate func slices(of name: String) -> Int {
+    guard let shape = try? tensor(name)?.shape, shape.count > 1 else { return 1 }
+    return shape[shape.count - 1]
+  }
+}
+
 /// Writes a checkpoint into a folder as `transformers` reads it.
 public struct HuggingFaceWriter {
   private let checkpoint: any Checkpoint
@@ -20,11 +28,12 @@ public struct HuggingFaceWriter {
     self.checkpoint = checkpoint
     let architecture = try checkpoint.metadata.string(required: "general.architecture")
     var found: (form: HuggingFaceForm, tensors: [(name: String, source: String, part: Int, parts: Int)])?, missing = ""
-    for form in forms where form.architecture == architecture && form.className != nil {
+    for form in forms
+    where form.architecture == architecture && form.className != nil && form.required.allSatisfy(checkpoint.contains) {
       var tensors: [(name: String, source: String, part: Int, parts: Int)] = []
       let misfit = checkpoint.tensorNames.first { source in
         if source.hasPrefix("rope_f") { return false }
-        guard let names = form.names(of: source, parts: checkpoint.partCount(of: source) ?? 1) else { return true }
+        guard let names = form.names(of: source, parts: checkpoint.slices(of: source)) else { return true }
         for (part, name) in names.enumerated() { tensors.append((name, source, part, names.count)) }
         return false
       }

@@ -1,6 +1,7 @@
 // BERT (Devlin et al. 2019), RoBERTa and XLM-R (Liu et al. 2019; Conneau et al. 2020), DistilBERT (Sanh et al. 2019),
 // the sentence encoders and rerankers made of them, and ModernBERT (Warner et al. 2024).
 import Checkpoints
+import JSON
 import Layers
 import Tensors
 import Tokenization
@@ -21,13 +22,18 @@ enum BERT: EncoderFamily {
 
   static let forms = [
     HuggingFaceForm(
-      ["bert"], as: "bert", prefixes: ["bert."],
+      ["bert"], as: "bert", class: "BertModel", prefixes: ["bert."],
       names: layerNames + [
         ("classifier", "cls.output"), ("cls.predictions.transform.dense", "mlm.dense"),
         ("cls.predictions.transform.LayerNorm", "mlm.norm"), ("cls.predictions", "output"),
         ("cls.predictions.decoder", "output"),
-      ], ignored: ["cls.seq_relationship.weight", "cls.seq_relationship.bias", "cls.predictions.decoder.bias"]
-    ) { try $0.describeEncoder() },
+      ], ignored: ["cls.seq_relationship.weight", "cls.seq_relationship.bias", "cls.predictions.decoder.bias"],
+      required: ["token_types.weight"]
+    ) {
+      try $0.describeEncoder()
+    } compose: {
+      try composed($0)
+    },
     HuggingFaceForm(
       ["roberta", "xlm-roberta"], as: "bert", prefixes: ["roberta."],
       names: layerNames + [
@@ -42,7 +48,8 @@ enum BERT: EncoderFamily {
       translation.set("context_length", max(1, (try translation.int("context_length") ?? 514) - unused))
     },
     HuggingFaceForm(
-      ["distilbert"], as: "bert", prefixes: ["distilbert."],
+      ["distilbert"], as: "bert", class: "DistilBertModel", prefixes: ["distilbert."],
+      spellings: ["dim", "n_layers", "n_heads", "hidden_dim"],
       names: embeddingNames + Models.layerNames("transformer.layer.{}.", "blk.{}.", [
         "attention.q_lin": "attn_q", "attention.k_lin": "attn_k", "attention.v_lin": "attn_v",
         "attention.out_lin": "attn_output", "sa_layer_norm": "attn_output_norm", "ffn.lin1": "ffn_up",
@@ -55,8 +62,23 @@ enum BERT: EncoderFamily {
       try translation.describeEncoder()
       translation.set("attention.layer_norm_epsilon", 1e-12)
       translation.set("classifier.activation", "relu")
+    } compose: {
+      try composed($0)
     },
   ]
+
+  @Sendable private static func composed(_ checkpoint: any Checkpoint) throws -> [String: JSONValue] {
+    var fields: [String: JSONValue] = [
+      "max_position_embeddings": .int(try checkpoint.tensor(required: "position_embd.weight").rowCount),
+      "type_vocab_size": .int(try checkpoint.tensor("token_types.weight")?.rowCount ?? 0),
+      "hidden_act": .string(try checkpoint.metadata.string("bert.hidden_act") ?? "gelu"),
+    ]
+    fields["activation"] = fields["hidden_act"]
+    if let labels = try checkpoint.metadata.strings("bert.classifier.output_labels") {
+      fields["id2label"] = .object(.init(uniqueKeysWithValues: labels.indices.map { (String($0), .string(labels.string(at: $0))) }))
+    }
+    return fields
+  }
 
   static func configuration(_ checkpoint: any Checkpoint) throws -> EncoderConfiguration {
     var configuration = try EncoderConfiguration(checkpoint, rotation: nil)

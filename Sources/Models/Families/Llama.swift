@@ -1,6 +1,7 @@
 // Llama and those that share its shape: SmolLM2, TinyLlama, Mistral, Llama 2 and 3 (Touvron et al. 2023), Mixtral with
 // its experts (Jiang et al. 2024), and SmolLM3, of whose layers every fourth knows no positions.
 import Checkpoints
+import JSON
 
 enum Llama: DecoderFamily {
   static let architectures = ["llama"]
@@ -8,6 +9,10 @@ enum Llama: DecoderFamily {
   static let forms = [
     HuggingFaceForm(["llama", "mistral"], as: "llama", class: "LlamaForCausalLM", names: llamaNames) {
       try $0.interleavePairs()
+    } compose: {
+      // The class called after Llama knows no windows.
+      guard try $0.metadata.int("llama.attention.sliding_window") ?? 0 > 0 else { return [:] }
+      return ["model_type": "mistral", "architectures": ["MistralForCausalLM"]]
     },
     HuggingFaceForm(
       ["mixtral"], as: "llama", class: "MixtralForCausalLM",

@@ -7,9 +7,9 @@ enum Phi3: DecoderFamily {
   static let forms = [
     HuggingFaceForm(
       ["phi3"], as: "phi3", class: "Phi3ForCausalLM",
-      names: llamaNames + layerNames("model.layers.{}.", "blk.{}.", [
+      names: layerNames("model.layers.{}.", "blk.{}.", [
         "self_attn.qkv_proj": "attn_qkv", "mlp.gate_up_proj": "ffn_up",
-      ]))
+      ]) + llamaNames)
   ]
 
   static func configuration(_ checkpoint: any Checkpoint) throws -> DecoderConfiguration {

@@ -16,6 +16,10 @@ enum Qwen: DecoderFamily {
     ) { translation in
       try windows(&translation)
       translation.set("expert_weights_norm", try translation.flag("norm_topk_prob", default: false))
+    } compose: { checkpoint in
+      let layers = try checkpoint.metadata.int(required: "qwen3moe.block_count", in: 1...1 << 12)
+      let dense = (0..<layers).filter { !checkpoint.contains("blk.\($0).ffn_gate_inp.weight") }
+      return ["mlp_only_layers": .array(dense.map { .int($0) }), "decoder_sparse_step": 1]
     },
   ]
 

@@ -7,9 +7,9 @@ enum StableLM: DecoderFamily {
   static let forms = [
     HuggingFaceForm(
       ["stablelm", "stablelm_epoch"], as: "stablelm", class: "StableLmForCausalLM",
-      names: llamaNames + layerNames("model.layers.{}.self_attn.", "blk.{}.", [
+      names: layerNames("model.layers.{}.self_attn.", "blk.{}.", [
         "q_layernorm.norms.{}": "attn_q_norm", "k_layernorm.norms.{}": "attn_k_norm",
-      ])
+      ]) + llamaNames
     ) { translation in
       translation.set("use_parallel_residual", try translation.flag("use_parallel_residual", default: false))
       if try translation.int("rope.dimension_count") == nil {

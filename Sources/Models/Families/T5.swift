@@ -1,5 +1,6 @@
 // T5, FLAN-T5 and mT5 (Raffel et al. 2020; Chung et al. 2022; Xue et al. 2021): positions are distances.
 import Checkpoints
+import JSON
 import Layers
 
 enum T5: EncoderDecoderFamily {
@@ -11,29 +12,35 @@ enum T5: EncoderDecoderFamily {
     "layer.0.layer_norm": "attn_norm",
   ]
 
-  private static func feedForward(_ layer: Int) -> KeyValuePairs<String, String> {
-    [
-      "layer.\(layer).DenseReluDense.wi": "ffn_up", "layer.\(layer).DenseReluDense.wi_0": "ffn_gate",
-      "layer.\(layer).DenseReluDense.wi_1": "ffn_up", "layer.\(layer).DenseReluDense.wo": "ffn_down",
+  private static func feedForward(_ layer: Int, _ isGated: Bool) -> KeyValuePairs<String, String> {
+    let (one, other) = isGated ? ("wi_1", "wi") : ("wi", "wi_1")
+    return [
+      "layer.\(layer).DenseReluDense.wi_0": "ffn_gate", "layer.\(layer).DenseReluDense.\(one)": "ffn_up",
+      "layer.\(layer).DenseReluDense.\(other)": "ffn_up", "layer.\(layer).DenseReluDense.wo": "ffn_down",
       "layer.\(layer).layer_norm": "ffn_norm",
     ]
   }
 
-  static let forms = [
+  /// Both are read alike; with a gate the second map is called otherwise than without.
+  static let forms = [form(isGated: true), form(isGated: false)]
+
+  private static func form(isGated: Bool) -> HuggingFaceForm {
     HuggingFaceForm(
-      ["t5", "mt5"], as: "t5",
+      ["t5", "mt5"], as: "t5", class: "T5ForConditionalGeneration",
+      spellings: ["d_model", "num_layers", "num_heads", "d_kv", "d_ff", "layer_norm_epsilon"],
       names: [
         ("shared", "token_embd"), ("encoder.final_layer_norm", "enc.output_norm"),
         ("decoder.final_layer_norm", "dec.output_norm"), ("lm_head", "output"),
       ] + layerNames("encoder.block.{}.", "enc.blk.{}.", attention)
-        + layerNames("encoder.block.{}.", "enc.blk.{}.", feedForward(1))
+        + layerNames("encoder.block.{}.", "enc.blk.{}.", feedForward(1, isGated))
         + layerNames("decoder.block.{}.", "dec.blk.{}.", attention)
         + layerNames("decoder.block.{}.", "dec.blk.{}.", [
           "layer.1.EncDecAttention.q": "cross_attn_q", "layer.1.EncDecAttention.k": "cross_attn_k",
           "layer.1.EncDecAttention.v": "cross_attn_v", "layer.1.EncDecAttention.o": "cross_attn_o",
           "layer.1.layer_norm": "cross_attn_norm",
-        ]) + layerNames("decoder.block.{}.", "dec.blk.{}.", feedForward(2)),
-      ignored: ["embed_tokens.weight", "EncDecAttention.relative_attention_bias.weight"]
+        ]) + layerNames("decoder.block.{}.", "dec.blk.{}.", feedForward(2, isGated)),
+      ignored: ["embed_tokens.weight", "EncDecAttention.relative_attention_bias.weight"],
+      required: isGated ? ["enc.blk.0.ffn_gate.weight"] : []
     ) { translation in
       let config = translation.config
       translation.set(
@@ -47,8 +54,23 @@ enum T5: EncoderDecoderFamily {
       if config["dense_act_fn"] == nil, let kind = try config["feed_forward_proj"]?.string() {
         translation.set("hidden_act", kind == "gated-gelu" ? "gelu_new" : String(kind.split(separator: "-").last ?? "relu"))
       }
+    } compose: {
+      try composed($0)
     }
-  ]
+  }
+
+  @Sendable private static func composed(_ checkpoint: any Checkpoint) throws -> [String: JSONValue] {
+    let metadata = checkpoint.metadata, isGated = checkpoint.contains("enc.blk.0.ffn_gate.weight")
+    let layers = try metadata.int(required: "t5.block_count")
+    return [
+      "is_encoder_decoder": true, "feed_forward_proj": isGated ? "gated-gelu" : "relu",
+      "num_decoder_layers": .int(try metadata.int("t5.decoder_block_count") ?? layers),
+      "relative_attention_num_buckets": .int(try metadata.int("t5.attention.relative_buckets_count") ?? 32),
+      "relative_attention_max_distance": .int(try metadata.int("t5.attention.relative_maximum_distance") ?? 128),
+      "layer_norm_epsilon": .double(
+        try metadata.float(required: "t5.attention.layer_norm_rms_epsilon").nearestFloat),
+    ]
+  }
 
   static func configuration(_ checkpoint: any Checkpoint) throws -> EncoderDecoderConfiguration {
     let metadata = checkpoint.metadata

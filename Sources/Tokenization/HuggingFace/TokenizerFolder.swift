@@ -31,6 +31,11 @@ public struct TokenizerFolder: Sendable {
   /// The most tokens the model takes, as the tokenizer's configuration says; nil where it says nothing of use.
   public var modelMaximumLength: Int? { configuration.modelMaximumLength }
 
+  /// Whether there is a file to make a tokenizer of.
+  public var hasTokenizer: Bool {
+    Self.tokenizerFiles.contains { FileManager.default.fileExists(atPath: path + "/" + $0) }
+  }
+
   /// - Throws: ``TokenizerError`` that names the file and the field.
   public func tokenizer() throws -> Tokenizer { try Tokenizer(definition()) }
 
