@@ -17,16 +17,22 @@ extension TokenizerVocabulary {
     }
     if let chatTemplate { config["chat_template"] = .string(chatTemplate) }
     return [
-      ("tokenizer.json", try json().text()), ("tokenizer_config.json", JSONValue.object(config).text(indent: 2) + "\n"),
+      ("tokenizer.json", try text()), ("tokenizer_config.json", JSONValue.object(config).text(indent: 2) + "\n"),
     ]
   }
 
-  private func json() throws -> JSONValue {
-    var vocabulary = OrderedDictionary<String, JSONValue>(minimumCapacity: pieces.count)
-    for id in pieces.indices { vocabulary[pieces.string(at: id)] = .int(id) }
-    guard vocabulary.count == pieces.count else {
-      throw TokenizerError.malformedFile("tokenizer.json", field: "model.vocab", reason: "two tokens are spelled alike")
+  /// The vocabulary is written by itself: as keys of a Swift dictionary two spellings of one letter would be one.
+  private func text() throws -> String {
+    let hole = "\"vocab\":null", whole = try json().text()
+    guard let place = whole.firstRange(of: hole) else { return whole }
+    var entries = ""
+    for id in pieces.indices {
+      entries += (entries.isEmpty ? "" : ",") + JSONValue.string(pieces.string(at: id)).text() + ":\(id)"
     }
+    return whole[..<place.lowerBound] + "\"vocab\":{" + entries + "}" + whole[place.upperBound...]
+  }
+
+  private func json() throws -> JSONValue {
     let special = kinds.enumerated().filter { [.control, .userDefined, .unknown].contains($0.element) }
     var file: OrderedDictionary<String, JSONValue> = [
       "version": "1.0", "truncation": nil, "padding": nil,
@@ -45,7 +51,7 @@ extension TokenizerVocabulary {
       file["decoder"] = ["type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true]
       file["model"] = [
         "type": "BPE", "dropout": nil, "unk_token": nil, "continuing_subword_prefix": nil, "end_of_word_suffix": nil,
-        "fuse_unk": false, "byte_fallback": false, "ignore_merges": false, "vocab": .object(vocabulary),
+        "fuse_unk": false, "byte_fallback": false, "ignore_merges": false, "vocab": nil,
         "merges": .array(merges.indices.map { .string(merges.string(at: $0)) }),
       ]
     case .sentencePiece:
@@ -66,7 +72,7 @@ extension TokenizerVocabulary {
       file["model"] = [
         "type": "BPE", "dropout": nil, "unk_token": unknown.map { .string(pieces.string(at: Int($0))) } ?? nil,
         "continuing_subword_prefix": nil, "end_of_word_suffix": nil, "fuse_unk": true, "byte_fallback": true,
-        "ignore_merges": false, "vocab": .object(vocabulary), "merges": .array(scoredMerges()),
+        "ignore_merges": false, "vocab": nil, "merges": .array(scoredMerges()),
       ]
     default:
       throw TokenizerError.malformedFile(
