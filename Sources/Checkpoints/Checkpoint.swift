@@ -24,6 +24,8 @@ public protocol Checkpoint: Sendable {
   func contains(_ name: String) -> Bool
   /// Along its slowest axis, how many tensors of like shape are one: the experts of a layer. Nil if there is none.
   func partCount(of name: String) -> Int?
+  /// One of the tensors that are one along the slowest axis, without the others being read.
+  func part(_ index: Int, of name: String) throws(CheckpointError) -> GGUFTensor?
   /// The tensor of this name, nil if there is none. What a folder keeps in another form is brought into GGUF's here.
   func tensor(_ name: String) throws(CheckpointError) -> GGUFTensor?
 }
@@ -47,6 +49,12 @@ extension GGUFFile: Checkpoint {
   }
 
   public func contains(_ name: String) -> Bool { tensor(name) != nil }
+
+  public func part(_ index: Int, of name: String) -> GGUFTensor? {
+    guard let tensor = tensor(name), let count = partCount(of: name), index < count else { return nil }
+    let rows = tensor.rowCount / count
+    return tensor.rows(index * rows..<(index + 1) * rows)
+  }
 
   public func partCount(of name: String) -> Int? { tensor(name).map { $0.shape.count > 2 ? $0.shape[2] : 1 } }
 }

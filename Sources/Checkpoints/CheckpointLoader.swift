@@ -109,12 +109,11 @@ public final class CheckpointLoader: ModuleVisitor {
     }
     // A vector is cut into numbers, a matrix into rows.
     let own = expected.rank == 1 ? expected.columns : expected.rows
+    if let expert = place.expert, let tensor = try checkpoint.part(expert, of: place.description) { return tensor }
     if let tensor = try checkpoint.tensor(place.description) {
       let rows = tensor.shape.count == 1 ? tensor.rowLength : tensor.rowCount
-      if let expert = place.expert { return tensor.rows(expert * own..<(expert + 1) * own) ?? tensor }
-      guard place.name == "ffn_up", rows == 2 * own, !checkpoint.contains(place.prefix + "ffn_gate" + place.suffix) else {
-        return tensor
-      }
+      let isFused = rows == 2 * own && !checkpoint.contains(place.prefix + "ffn_gate" + place.suffix)
+      guard place.name == "ffn_up", isFused else { return tensor }
     }
     guard let fusion = Self.fusions[place.name],
       let whole = try checkpoint.tensor(place.prefix + fusion.whole + place.suffix)

@@ -81,14 +81,7 @@ public final class GGUFFile: Sendable {
     let contents: GGUFContents
 
     init(path: String) throws(CheckpointError) {
-      do {
-        try self.init(path: path, source: MappedFile(path: path))
-      } catch let error as CheckpointError {
-        throw error
-      } catch {
-        let reason = (error as? MappedFile.Failure)?.reason ?? "\(error)"
-        throw CheckpointError(path: path, message: reason)
-      }
+      try self.init(path: path, source: MappedFile.ofCheckpoint(path))
     }
 
     init(path: String, source: any ByteSource) throws(CheckpointError) {

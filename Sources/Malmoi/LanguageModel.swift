@@ -69,11 +69,7 @@ public final class LanguageModel: Sendable {
     let tokenizer = try made.value?.get() ?? source.tokenizer()
     self.tokenizer = tokenizer
     let model = try decoder.get()
-    guard tokenizer.vocabularyCount <= model.configuration.vocabulary else {
-      throw CheckpointError(
-        path: path, field: "tokenizer",
-        message: "\(tokenizer.vocabularyCount) tokens, of which the embedding has \(model.configuration.vocabulary)")
-    }
+    _ = try source.checked(tokenizer, vocabulary: model.configuration.vocabulary)
     chatTemplate = try source.chatTemplate().map { try ChatTemplate(source: $0) }
     var engineOptions = Engine.Options()
     engineOptions.batchTokens = options.batchTokens

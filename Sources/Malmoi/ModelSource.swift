@@ -27,6 +27,19 @@ public struct ModelSource: Sendable {
     return try Tokenizer(folder: path)
   }
 
+  /// The tokenizer, for a model that knows so many tokens.
+  /// - Throws: `CheckpointError` where it knows fewer than the tokenizer has.
+  func tokenizer(vocabulary: Int) throws -> Tokenizer { try checked(tokenizer(), vocabulary: vocabulary) }
+
+  func checked(_ tokenizer: Tokenizer, vocabulary: Int) throws -> Tokenizer {
+    guard tokenizer.vocabularyCount <= vocabulary else {
+      throw CheckpointError(
+        path: path, field: "tokenizer",
+        message: "\(tokenizer.vocabularyCount) tokens, of which the embedding has \(vocabulary)")
+    }
+    return tokenizer
+  }
+
   /// The text of the chat template; nil where there is none.
   public func chatTemplate() throws -> String? {
     if let file = checkpoint as? GGUFFile { return try file.chatTemplate() }

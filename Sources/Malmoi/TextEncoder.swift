@@ -26,13 +26,8 @@ public final class TextEncoder: Sendable {
   public init(path: String, threads: Int? = nil) throws {
     source = try ModelSource(path: path)
     guard source.shape == .encoder else { throw source.fault("a model that writes texts, where one that reads is needed") }
-    tokenizer = try source.tokenizer()
     encoder = try Encoder(source.checkpoint, backend: threads.map { CPUBackend(threads: $0) } ?? CPUBackend.shared)
-    guard tokenizer.vocabularyCount <= encoder.configuration.vocabulary else {
-      throw CheckpointError(
-        path: path, field: "tokenizer",
-        message: "\(tokenizer.vocabularyCount) tokens, of which the embedding has \(encoder.configuration.vocabulary)")
-    }
+    tokenizer = try source.tokenizer(vocabulary: encoder.configuration.vocabulary)
     let metadata = source.checkpoint.metadata, architecture = encoder.configuration.architecture
     let stated = try Self.sentenceSettings(path)
     tokenLimit = min(stated.limit ?? source.tokenizerLimit ?? .max, encoder.configuration.contextLength)
@@ -71,9 +66,26 @@ public final class TextEncoder: Sendable {
   }
 
   /// A text, or two that belong together, as the model takes it, cut off where it is too long.
+  /// - Throws: `CheckpointError` for a text of no tokens, or where the tokenizer's files name tokens or segments that
+  ///   the model does not have.
   public func encoding(of text: String, pair: String? = nil) throws -> TokenEncoding {
-    try tokenizer.encoding(
-      of: text, pair: pair, specialTokens: .none, truncation: EncodingTruncation(limit: tokenLimit))
+    try encoding(of: text, pair: pair, specialTokens: .none)
+  }
+
+  private func encoding(
+    of text: String, pair: String? = nil, specialTokens: SpecialTokenParsing
+  ) throws -> TokenEncoding {
+    let encoding = try tokenizer.encoding(
+      of: text, pair: pair, specialTokens: specialTokens, truncation: EncodingTruncation(limit: tokenLimit))
+    let configuration = encoder.configuration
+    guard encoding.count > 0 else { throw source.fault("a text has no tokens") }
+    if let id = encoding.ids.first(where: { $0 < 0 || $0 >= configuration.vocabulary }) {
+      throw source.fault("its tokenizer puts token \(id) around texts, where the model has \(configuration.vocabulary)")
+    }
+    if configuration.tokenTypes > 1, let type = encoding.typeIDs.first(where: { $0 < 0 || $0 >= configuration.tokenTypes }) {
+      throw source.fault("its tokenizer names segment \(type), where the model has \(configuration.tokenTypes)")
+    }
+    return encoding
   }
 
   /// What the last layer says of each token of a text: `[tokens, width]`.
@@ -156,7 +168,7 @@ public final class TextEncoder: Sendable {
     guard let mask = maskToken else { throw source.fault("its tokenizer has no mask") }
     var spelled = text
     for other in Self.maskSpellings { spelled = spelled.replacingOccurrences(of: other, with: mask.piece) }
-    let encoding = try tokenizer.encoding(of: spelled, truncation: EncodingTruncation(limit: tokenLimit))
+    let encoding = try encoding(of: spelled, specialTokens: .all)
     let rows = encoding.ids.indices.filter { encoding.ids[$0] == mask.id }.map { Int32($0) }
     guard !rows.isEmpty else { throw source.fault("the text has no \(mask.piece)") }
     let states = encoder(encoding.ids, types: segments([encoding]), lengths: [encoding.count])

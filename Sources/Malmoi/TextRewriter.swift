@@ -19,12 +19,11 @@ public final class TextRewriter: Sendable {
     guard source.shape == .encoderDecoder else {
       throw source.fault("not a model that writes one text from another")
     }
-    tokenizer = try source.tokenizer()
     model = try EncoderDecoder(source.checkpoint, backend: threads.map { CPUBackend(threads: $0) } ?? CPUBackend.shared)
-    guard tokenizer.vocabularyCount <= model.configuration.vocabulary else {
-      throw CheckpointError(
-        path: path, field: "tokenizer",
-        message: "\(tokenizer.vocabularyCount) tokens, of which the embedding has \(model.configuration.vocabulary)")
+    let vocabulary = model.configuration.vocabulary
+    tokenizer = try source.tokenizer(vocabulary: vocabulary)
+    guard model.configuration.startToken < vocabulary else {
+      throw source.fault("begins answers with token \(model.configuration.startToken), of \(vocabulary)")
     }
   }
 
@@ -42,6 +41,9 @@ public final class TextRewriter: Sendable {
     let prompt = try tokenizer.encoding(of: text, specialTokens: .none).ids
     let limit = model.configuration.contextLength ?? .max
     guard !prompt.isEmpty else { throw GenerationError.emptyPrompt }
+    if let unknown = prompt.first(where: { $0 < 0 || $0 >= model.configuration.vocabulary }) {
+      throw GenerationError.unknownToken(unknown, vocabulary: model.configuration.vocabulary)
+    }
     guard prompt.count <= limit else {
       throw GenerationError.exceededContextWindowSize(promptTokens: prompt.count, contextLength: limit)
     }

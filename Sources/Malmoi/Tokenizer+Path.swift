@@ -1,6 +1,7 @@
 // A tokenizer alone, without a model's weights.
 import Checkpoints
 import Foundation
+import Tensors
 import Tokenization
 
 extension Tokenizer {
@@ -12,7 +13,8 @@ extension Tokenizer {
     if isFolder.boolValue {
       try self.init(folder: path)
     } else if path.hasSuffix(".json") {
-      try self.init(folder: (path as NSString).deletingLastPathComponent)
+      let file = try MappedFile(path: path)
+      try self.init(tokenizerJSON: withExtendedLifetime(file) { Array(file.bytes) }, file: path)
     } else {
       try self.init(GGUFFile(path: path).tokenizerVocabulary())
     }

@@ -81,7 +81,7 @@ public struct ConfigurationTranslation {
 
   /// Numbers of a query, key or value of one head.
   public func headWidth() throws -> Int {
-    if let width = try int("attention.key_length") { return width }
+    if let width = try int("attention.key_length", in: 1...1 << 12) { return width }
     let heads = try metadata.int(required: key("attention.head_count"), in: 1...1 << 12)
     return try metadata.int(required: key("embedding_length"), in: 1...1 << 20) / heads
   }
@@ -148,7 +148,7 @@ public struct ConfigurationTranslation {
 
   /// Llama 3: low frequencies are divided, high ones kept, those between in between.
   private mutating func addLlama3Divisors(_ parameters: JSONField, factor: Double, original: Int) throws {
-    let width = try int("rope.dimension_count") ?? headWidth(), base = try metadata.float(key("rope.freq_base")) ?? 10_000
+    let width = try int("rope.dimension_count", in: 2...1 << 12) ?? headWidth(), base = try metadata.float(key("rope.freq_base")) ?? 10_000
     additions.append((
       "rope_freqs.weight",
       try Self.llama3Divisors(parameters, width: width, base: base, factor: factor, original: original)

@@ -96,6 +96,11 @@ public final class HuggingFaceCheckpoint: Checkpoint {
     }
   }
 
+  public func part(_ index: Int, of name: String) throws(CheckpointError) -> GGUFTensor? {
+    guard case .stored(let sources, let transform) = recipes[name], sources.indices.contains(index) else { return nil }
+    return try transform.applied(to: stored(sources[index], as: name), path: path).named(name)
+  }
+
   public func tensor(_ name: String) throws(CheckpointError) -> GGUFTensor? {
     switch recipes[name] {
     case nil: return nil
@@ -120,7 +125,10 @@ public final class HuggingFaceCheckpoint: Checkpoint {
     }
     guard let dataType = tensor.dataType else {
       throw CheckpointError(
-        path: path, field: "tensor \(source)", message: "has the type \(tensor.elementType), where F32, F16 or BF16 is expected")
+        path: path, field: "tensor \(source)", message: "has the type \(tensor.elementType.rawValue), where F32, F16 or BF16 is expected")
+    }
+    guard tensor.elementCount > 0 else {
+      throw CheckpointError(path: path, field: "tensor \(source)", message: "is empty: its shape is \(tensor.shape)")
     }
     return GGUFTensor(
       name: source, dataType: dataType, shape: tensor.shape.reversed(), elementCount: tensor.shape.reduce(1, *),

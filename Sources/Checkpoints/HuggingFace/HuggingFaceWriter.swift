@@ -18,7 +18,6 @@ public struct HuggingFaceWriter {
   private let form: HuggingFaceForm
   private let config: JSONValue
   private let transforms: [String: TensorTransform]
-  private let renames: [(from: String, to: String)]
   /// The folder's tensors, and what each is made of.
   private let tensors: [(name: String, source: String, part: Int, parts: Int)]
 
@@ -55,7 +54,7 @@ public struct HuggingFaceWriter {
       // Read it as if it were a stranger's: what it does not say again would be lost.
       var read = try ConfigurationTranslation(JSONField(config), architecture: architecture, path: checkpoint.path)
       try form.describe(&read)
-      (transforms, renames) = (read.transforms, read.renames)
+      transforms = read.transforms
       for key in checkpoint.metadata.keys where key.hasPrefix(architecture + ".") {
         try Self.check(key, checkpoint.metadata, read.metadata)
       }
@@ -93,7 +92,10 @@ public struct HuggingFaceWriter {
       var writer = SafetensorsWriter(path: aside + "/model.safetensors"), done = 0
       for tensor in tensors {
         let made = try self.tensor(tensor.source, part: tensor.part, of: tensor.parts, as: dataType)
-        guard let type = SafetensorsElementType(made.dataType) else { continue }
+        guard let type = SafetensorsElementType(made.dataType) else {
+          throw CheckpointError(
+            path: checkpoint.path, field: "tensor \(tensor.source)", message: "\(made.dataType.name) has no place in safetensors")
+        }
         try writer.addTensor(tensor.name, elementType: type, shape: made.shape.reversed()) { append in
           let made = try self.tensor(tensor.source, part: tensor.part, of: tensor.parts, as: dataType)
           try withExtendedLifetime(made) { try append(made.bytes) }
