@@ -100,6 +100,13 @@ import Testing
     let result = try command.run(arguments)
     #expect(result.status == 0 && result.output.count > 1, "\(result.errors)")
     #expect(try command.run(arguments).output == result.output)
+    let config = try String(contentsOfFile: model + "/config.json", encoding: .utf8)
+    try folder.write(
+      config.replacingOccurrences(of: "\"decoder_start_token_id\": 0", with: "\"decoder_start_token_id\": 4096").utf8,
+      to: "t5/config.json")
+    let beyond = try command.run(arguments)
+    #expect(beyond.status == 1 && beyond.complaints.first?.contains("begins answers with token 4096, of 48") == true)
+    try folder.write(config.utf8, to: "t5/config.json")
     let file = folder.path("t5.gguf")
     #expect(try command.run(["convert", model, file]).status == 0)
     #expect(try command.run(["run", file] + arguments.dropFirst(2)).output == result.output)

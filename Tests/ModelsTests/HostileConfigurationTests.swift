@@ -52,6 +52,8 @@ import Testing
     ("llama", "model_type", "lama", "the nearest are llama"), ("gpt_neox-parallel", "rotary_pct", 7, "a share from 0 to 1"),
     ("mixtral", "num_local_experts", 4000, "4000, where tensor blk.0.ffn_gate_exps.weight has 3"),
     ("mixtral", "num_experts_per_tok", 9, "expected an integer from 1 to 3"),
+    ("llama-3", "rotary_dim", 536_870_912, "rope.dimension_count: expected an integer from 2"),
+    ("llama-3", "head_dim", 536_870_912, "attention.key_length: expected an integer from 1"),
     ("falcon-7b", "alibi", true, "ALiBi"), ("smollm3", "no_rope_layers", [1], "a flag for each of 2 layers"),
     ("bart", "decoder_ffn_dim", 96, "differs from encoder_ffn_dim"), ("t5", "relative_attention_num_buckets", 4, "the shape"),
     ("t5", "num_decoder_layers", 900, "900 layers"), ("gemma2", "query_pre_attn_scalar", 0, "expected a positive number"),
