@@ -47,6 +47,47 @@ INLINE vword look_up(vword codes) {
 #include "dense.h"
 #include "pages.h"
 #include "attention.h"
+#include "gradients.h"
+
+#define GEMM_ROWS 8
+#define GEMM_PANELS 3
+#define GEMM(x) x##_any
+#include "gemm.h"
+#undef GEMM
+#define GEMM(x) x##_native
+#pragma clang attribute pop
+#define NATIVE_PAIRS "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512bf16,avx2,fma,f16c"
+#pragma clang attribute push(__attribute__((target(NATIVE_PAIRS))), apply_to = function)
+INLINE vword row_pairs_native(vfloat first, vfloat second) {
+  return (vword)_mm512_cvtne2ps_pbh((__m512)second, (__m512)first);
+}
+INLINE vword lane_pairs_native(vfloat first, vfloat second) {
+  const __m512i pairs = (__m512i)_mm512_cvtne2ps_pbh((__m512)second, (__m512)first);
+  const __m512i order = _mm512_add_epi32(_mm512_set1_epi32(16 << 16), _mm512_mullo_epi32(
+      _mm512_set1_epi32(0x10001), _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)));
+  return (vword)_mm512_permutexvar_epi16(order, pairs);
+}
+INLINE vfloat add_pairs_native(vfloat sum, vfloat x, vfloat y) {
+  return (vfloat)_mm512_dpbf16_ps((__m512)sum, (__m512bh)x, (__m512bh)y);
+}
+#include "gemm.h"
+#pragma clang attribute pop
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c"))), \
+                             apply_to = function)
+
+// Newer processors multiply pairs with one instruction.
+static void pack_avx512(bool pairs, const float *x, size_t row_stride, size_t column_stride, size_t rows, size_t columns,
+                        float *panel) {
+  (__builtin_cpu_supports("avx512bf16") ? pack_native : pack_any)(
+      pairs, x, row_stride, column_stride, rows, columns, panel);
+}
+static void gemm_avx512(bool pairs, const float *left, size_t rows, const float *right, size_t right_rows, size_t columns,
+                        float *y, size_t stride, bool add) {
+  (__builtin_cpu_supports("avx512bf16") ? gemm_native : gemm_any)(
+      pairs, left, rows, right, right_rows, columns, y, stride, add);
+}
+
+#define GEMM_ENTRY(x) x##_avx512
 #include "table.h"
 #pragma clang attribute pop
 #endif

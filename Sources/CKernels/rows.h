@@ -91,10 +91,32 @@ static void NAME(gate)(mk_activation kind, const float *gate, const float *up, s
   }
 }
 
+// Turns 16 pairs (a, b).
+INLINE void turn_pairs(vfloat a, vfloat b, const float *cosines, const float *sines, vfloat turned[2]) {
+  const vfloat c = load_floats(cosines), s = load_floats(sines), left = a * c, right = a * s;
+  turned[0] = left - b * s, turned[1] = right + b * c;
+}
+
 static void NAME(rotate)(const float *x, const float *cosines, const float *sines, size_t width, size_t rotated,
                          bool halves, float *y) {
   const size_t pairs = rotated / 2, step = halves ? 1 : 2, apart = halves ? pairs : 1;
-  for (size_t i = 0; i < pairs; i++) {
+  vfloat t[2];
+  FOR_LANES(i, pairs) {
+    if (halves) {
+      turn_pairs(load_floats(x + i), load_floats(x + i + apart), cosines + i, sines + i, t);
+      store_floats(y + i, t[0]), store_floats(y + i + apart, t[1]);
+    } else {
+      const vfloat a = load_floats(x + 2 * i), b = load_floats(x + 2 * i + 16);
+      turn_pairs(
+          __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30),
+          __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31), cosines + i,
+          sines + i, t);
+      store_floats(y + 2 * i, __builtin_shufflevector(t[0], t[1], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23));
+      store_floats(y + 2 * i + 16,
+                   __builtin_shufflevector(t[0], t[1], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31));
+    }
+  }
+  for (size_t i = pairs & ~(size_t)15; i < pairs; i++) {
     const float a = x[i * step], b = x[i * step + apart];
     const float left = a * cosines[i], right = a * sines[i];
     y[i * step] = left - b * sines[i];

@@ -53,4 +53,11 @@ INLINE vword look_up(vword codes) {
 #include "dense.h"
 #include "pages.h"
 #include "attention.h"
+#include "gradients.h"
+
+#define GEMM_ROWS 4
+#define GEMM_PANELS 1
+#define GEMM(x) x##_any
+#include "gemm.h"
+#define GEMM_ENTRY(x) x##_any
 #include "table.h"

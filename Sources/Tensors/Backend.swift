@@ -31,7 +31,8 @@ public protocol Backend: AnyObject, Sendable {
   /// Rows `indices` of a prepared or unprepared matrix `[rows, columns]` → `[indices.count, columns]`.
   func rows(of table: Tensor, at indices: [Int32]) -> Tensor
 
-  /// x `[T, inputs]` times each prepared weight `[outputs, inputs]`, transposed → `[T, outputs]` each.
+  /// x `[T, inputs]` times each weight `[outputs, inputs]`, transposed → `[T, outputs]` each. Weights are prepared, or
+  /// `f32` in rows as a weight is that changes from step to step.
   func products(_ x: Tensor, _ weights: [Tensor]) -> [Tensor]
 
   /// x / √(mean x² + epsilon) × weight over the last axis, which has the width of `weight`.
@@ -68,6 +69,12 @@ public protocol Backend: AnyObject, Sendable {
   /// ln Σ exp(x) over the last axis: `[rows, columns]` → `[rows]`.
   func logSumExp(_ x: Tensor) -> Tensor
 
+  /// One step of Adam, in place: of a weight, of the mean of its gradients and of that of their squares.
+  func adamStep(_ step: AdamStep, gradient: Tensor, weight: Tensor, mean: Tensor, square: Tensor)
+
+  /// Σ x²
+  func sumOfSquares(_ x: Tensor) -> Double
+
   /// Rotary positions: x `[T, heads, width]`, turned by its token's position.
   func rotate(_ x: Tensor, positions: [Int32], by rotation: Rotation) -> Tensor
 
@@ -81,10 +88,6 @@ public protocol Backend: AnyObject, Sendable {
   // MARK: Gradients. `upstream` is the gradient with respect to an op's result and has the shape of that result; what
   // is given back has the shape of the op's input. Sums run in an order that depends on shapes alone.
 
-  /// An `f32` matrix in rows, in the layout that ``products(_:_:)`` reads, for one op: a trained weight changes from
-  /// step to step.
-  func packed(_ weight: Tensor) -> Tensor
-
   /// Of ``products(_:_:)`` with respect to x: upstream `[T, outputs]` × weight `[outputs, inputs]` of any data type and
   /// layout → `[T, inputs]`.
   func productInputGradient(_ upstream: Tensor, weight: Tensor) -> Tensor
@@ -95,20 +98,22 @@ public protocol Backend: AnyObject, Sendable {
   /// Of ``rows(of:at:)`` with respect to a table of this shape: each row the sum of its uses.
   func rowsGradient(_ upstream: Tensor, at indices: [Int32], of shape: Shape) -> Tensor
 
-  func rmsNormInputGradient(_ upstream: Tensor, x: Tensor, weight: Tensor, epsilon: Float) -> Tensor
+  /// With respect to x, and to the weight where it is wanted.
+  func rmsNormGradients(
+    _ upstream: Tensor, x: Tensor, weight: Tensor, epsilon: Float, ofWeight: Bool
+  ) -> (x: Tensor, weight: Tensor?)
 
-  func rmsNormWeightGradient(_ upstream: Tensor, x: Tensor, weight: Tensor, epsilon: Float) -> Tensor
-
-  func layerNormInputGradient(_ upstream: Tensor, x: Tensor, weight: Tensor, epsilon: Float) -> Tensor
-
-  func layerNormWeightGradient(_ upstream: Tensor, x: Tensor, weight: Tensor, epsilon: Float) -> Tensor
+  func layerNormGradients(
+    _ upstream: Tensor, x: Tensor, weight: Tensor, epsilon: Float, ofWeight: Bool
+  ) -> (x: Tensor, weight: Tensor?)
 
   /// Of ``add(_:bias:)`` with respect to the bias, which has this many columns.
   func biasGradient(_ upstream: Tensor, columns: Int) -> Tensor
 
-  /// Of ``gate(_:_:activation:)`` with respect to the gate: upstream × up × activation′(gate); without `up` of
-  /// ``activate(_:_:)``.
-  func gateGradient(_ upstream: Tensor, gate: Tensor, up: Tensor?, activation: Activation) -> Tensor
+  /// Of ``gate(_:_:activation:)`` with respect to the gate and to `up`; without `up` of ``activate(_:_:)``.
+  func gateGradients(
+    _ upstream: Tensor, gate: Tensor, up: Tensor?, activation: Activation
+  ) -> (gate: Tensor, up: Tensor?)
 
   /// - Parameter result: what ``softmax(_:)`` gave.
   func softmaxGradient(_ upstream: Tensor, result: Tensor) -> Tensor
@@ -118,8 +123,13 @@ public protocol Backend: AnyObject, Sendable {
     _ upstream: Tensor, table: Tensor, at places: [Int32], weights: Tensor
   ) -> (table: Tensor, weights: Tensor)
 
+  /// upstream × exp(x − result), row by row.
   /// - Parameter result: what ``logSumExp(_:)`` gave for `x`.
   func logSumExpGradient(_ upstream: Tensor, x: Tensor, result: Tensor) -> Tensor
+
+  /// Of ``Tensor/crossEntropy(_:)``: upstream `[rows]` × (softmax(x) − 1 at the target).
+  /// - Parameter sums: what ``logSumExp(_:)`` gave for `x`.
+  func crossEntropyGradient(_ upstream: Tensor, x: Tensor, targets: [Int32], sums: Tensor) -> Tensor
 
   func rotateGradient(_ upstream: Tensor, positions: [Int32], by rotation: Rotation) -> Tensor
 

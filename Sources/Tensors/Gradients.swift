@@ -3,16 +3,23 @@
 /// The gradients that a walk found, by leaf.
 public struct Gradients: Sendable {
   private var found: [Identity: Tensor] = [:]
+  /// In the order of the walk.
+  private(set) var nodes: [Node] = []
 
   /// The gradient with respect to `leaf`, in its shape; nil when `leaf` is none, or had no part in the result.
-  public subscript(leaf: Tensor) -> Tensor? { leaf.history.flatMap { found[Identity(node: $0)] } }
+  public subscript(leaf: Tensor) -> Tensor? { leaf.history.flatMap { self[$0] } }
+
+  subscript(leaf: Node) -> Tensor? { found[Identity(node: leaf)] }
 
   /// Leaves that have a gradient.
   public var count: Int { found.count }
 
   fileprivate init() {}
 
-  fileprivate mutating func set(_ gradient: Tensor, of leaf: Identity) { found[leaf] = gradient }
+  fileprivate mutating func set(_ gradient: Tensor, of leaf: Identity) {
+    found[leaf] = gradient
+    nodes.append(leaf.node)
+  }
 }
 
 /// A node as a key. It holds the node, whose address could otherwise become another's.
@@ -46,13 +53,18 @@ extension Tensor {
       if identity.node.pullbacks.isEmpty { result.set(gradient, of: identity) }
       for pullback in identity.node.pullbacks {
         for (input, part) in zip(pullback.inputs, pullback.gradients(gradient)) {
-          guard let key = input.map(Identity.init) else { continue }
+          guard let part, let key = input.map(Identity.init) else { continue }
           received[key] = received[key].map { backend.add($0, part) } ?? part
         }
       }
     }
     return result
   }
+}
+
+extension Tensor {
+  /// The leaves that this tensor was computed from.
+  var leaves: [Node] { (history.map { Identity(node: $0).inputsFirst() } ?? []).map(\.node).filter(\.pullbacks.isEmpty) }
 }
 
 extension Identity {

@@ -26,8 +26,8 @@ final class Node: @unchecked Sendable {  // changed by nobody but the deinit of 
 struct Pullback: Sendable {
   /// The inputs' nodes; nil for one that needs no gradient.
   let inputs: [Node?]
-  /// Gives a gradient for each input, of that input's shape.
-  let gradients: @Sendable (_ upstream: Tensor) -> [Tensor]
+  /// Gives a gradient for each input, of that input's shape; nil for one that needs none, or had no part.
+  let gradients: @Sendable (_ upstream: Tensor) -> [Tensor?]
 
   var nodes: [Node] { inputs.compactMap(\.self) }
 
@@ -36,8 +36,12 @@ struct Pullback: Sendable {
   }
 
   /// For gradients that are computed together.
-  init(to inputs: [Tensor], _ gradients: @escaping @Sendable (_ upstream: Tensor) -> [Tensor]) {
-    self.inputs = inputs.map(\.history)
+  init(to inputs: [Tensor], _ gradients: @escaping @Sendable (_ upstream: Tensor) -> [Tensor?]) {
+    self.init(to: inputs.map(\.history), gradients)
+  }
+
+  init(to inputs: [Node?], _ gradients: @escaping @Sendable (_ upstream: Tensor) -> [Tensor?]) {
+    self.inputs = inputs
     self.gradients = gradients
   }
 }

@@ -63,6 +63,15 @@ typedef struct {
   float *weighted;       // values × exponentials `[head_width]`, zeros at first
 } mk_row;
 
+/// One step of Adam.
+typedef struct {
+  float gradient_factor;    // what gradients are multiplied with first
+  float beta1, beta2, epsilon;
+  float rate;               // learning rate / (1 − beta1 ^ step)
+  float decay;              // learning rate × weight decay
+  float square_correction;  // √(1 − beta2 ^ step)
+} mk_adam;
+
 typedef struct {
   const char *name;
 
@@ -87,6 +96,34 @@ typedef struct {
                  float *y);
   /// Natural logarithm of Σ exp(x), with the maximum in `*maximum`.
   float (*log_sum_exp)(const float *x, size_t count, float *maximum);
+
+  // Gradients and the step of an optimizer. `dy` is the gradient with respect to a result.
+  /// With respect to the gate, and to up where `dup` is not NULL; `up` is NULL where there is none.
+  void (*gate_gradients)(mk_activation activation, const float *dy, const float *gate, const float *up, size_t count,
+                         float *dgate, float *dup);
+  /// Of one row with respect to x, and added to dweight; either may be NULL.
+  void (*rms_norm_gradients)(const float *dy, const float *x, const float *weight, float epsilon, size_t width,
+                             float *dx, float *dweight);
+  void (*layer_norm_gradients)(const float *dy, const float *x, const float *weight, float epsilon, size_t width,
+                               float *dx, float *dweight);
+  /// Times `factor`, of a row of weights y that sum to 1.
+  void (*softmax_gradient)(const float *dy, const float *y, size_t count, float factor, float *dx);
+  /// y = factor × exp(x − shift)
+  void (*exponentials)(const float *x, float shift, float factor, size_t count, float *y);
+  void (*adam)(const mk_adam *how, const float *gradient, size_t count, float *weight, float *mean, float *square);
+  double (*sum_of_squares)(const float *x, size_t count);
+
+  /// A panel of a weight as floats `[columns][16]`.
+  void (*expand)(mk_format_id format, const void *panel, size_t columns, float *values);
+
+  // Products of two matrices, y `[rows, right rows]` = left · rightᵀ, both in panels of 16 rows (gemm.h): floats
+  /// `[columns][16]`, or pairs of bf16 `[(columns + 1) / 2][16]`.
+  /// Packs up to 16 rows; either stride is 1. Rows and columns that are missing become zeros.
+  void (*pack)(bool pairs, const float *x, size_t row_stride, size_t column_stride, size_t rows, size_t columns,
+               float *panel);
+  /// - add: whether the products are added to what y holds.
+  void (*gemm)(bool pairs, const float *left, size_t rows, const float *right, size_t right_rows, size_t columns,
+               float *y, size_t stride, bool add);
 
   // Attention over keys and values in f32. `width` is a multiple of 16.
   /// Scores of up to 4 queries with all keys: keys `[panels][width][16]` → scores `[16 panels]` each.

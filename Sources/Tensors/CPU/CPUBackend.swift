@@ -10,11 +10,17 @@ public final class CPUBackend: Backend {
   nonisolated(unsafe) let kernels: mk_kernels  // immutable function pointers
   public let instructionSet: InstructionSet
   public var threadCount: Int { pool.threadCount }
+  /// How products multiply: `bf16` is for training alone.
+  public let precision: ProductPrecision
 
   /// - Parameters:
   ///   - threads: threads that share the work of an op, the caller's included; nil for all processors.
   ///   - instructionSet: one that ``InstructionSet/isSupported``; otherwise the portable loops run.
-  public init(threads: Int? = nil, instructionSet: InstructionSet = .preferred) {
+  ///   - precision: of products with 16 rows or more, and of gradients; `f32` leaves a model's answers as they are.
+  public init(
+    threads: Int? = nil, instructionSet: InstructionSet = .preferred, precision: ProductPrecision = .f32
+  ) {
+    self.precision = precision
     pool = ThreadPool(threadCount: threads ?? ThreadPool.availableProcessors)
     let usable = instructionSet.isSupported ? instructionSet : .scalar
     self.instructionSet = usable
@@ -32,7 +38,7 @@ public final class CPUBackend: Backend {
   }
 
   /// An element-wise op, in ranges of whole vectors.
-  private func elementwise(like x: Tensor, _ body: (Range<Int>, UnsafeMutablePointer<Float>) -> Void) -> Tensor {
+  func elementwise(like x: Tensor, _ body: (Range<Int>, UnsafeMutablePointer<Float>) -> Void) -> Tensor {
     let y = Tensor(shape: x.shape, backend: self), count = x.shape.count, out = y.pointer
     let chunk = 1 << 14
     overRows((count + chunk - 1) / chunk, elementsPerRow: chunk) { rows in

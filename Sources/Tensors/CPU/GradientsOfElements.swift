@@ -1,4 +1,5 @@
-// Gradients of element-wise ops on the processor.
+// Gradients of element-wise ops on the processor, and the step of an optimizer.
+import CKernels
 #if canImport(Glibc)
 import Glibc
 #else
@@ -6,49 +7,70 @@ import Darwin
 #endif
 
 extension CPUBackend {
-  public func gateGradient(_ upstream: Tensor, gate: Tensor, up: Tensor?, activation: Activation) -> Tensor {
-    switch activation {
-    case .silu:
-      // d/dx x σ(x) = σ(x) (1 + x (1 − σ(x)))
-      gateGradient(upstream, gate, up) { x in
-        let sigmoid = 1 / (1 + exp(-x))
-        return sigmoid * (1 + x * (1 - sigmoid))
-      }
-    case .geluTanh:
-      // x σ(2u) with u = √(2/π) (x + 0.044715 x³), which is ½ x (1 + tanh u)
-      gateGradient(upstream, gate, up) { x in
-        let x = Self.bounded(x), twice = 2 * Float(2 / Double.pi).squareRoot()
-        let sigmoid = 1 / (1 + exp(-twice * (x + 0.044715 * x * x * x)))
-        return sigmoid * (1 + x * (1 - sigmoid) * twice * (1 + 3 * 0.044715 * x * x))
-      }
-    case .gelu:
-      // Φ(x) + x φ(x), of the normal distribution
-      gateGradient(upstream, gate, up) { x in
-        let x = Self.bounded(x)
-        return 0.5 * erfc(-x * Float(0.5).squareRoot()) + x * exp(-0.5 * x * x) / Float(2 * Double.pi).squareRoot()
-      }
-    case .relu: gateGradient(upstream, gate, up) { $0 > 0 ? 1 : 0 }
-    case .tanh:
-      gateGradient(upstream, gate, up) { x in
-        let bent = tanh(x)
-        return 1 - bent * bent
-      }
+  public func gateGradients(
+    _ upstream: Tensor, gate: Tensor, up: Tensor?, activation: Activation
+  ) -> (gate: Tensor, up: Tensor?) {
+    let ofUp = up.map { Tensor(shape: $0.shape, backend: self) }
+    let (dy, x, factors, other) = (upstream.pointer, gate.pointer, up?.pointer, ofUp?.pointer)
+    let ofGate = elementwise(like: gate) { range, out in
+      let at = range.lowerBound
+      kernels.gate_gradients(
+        activation.code, dy + at, x + at, factors.map { $0 + at }, range.count, out + at, other.map { $0 + at })
+    }
+    return (ofGate, ofUp)
+  }
+
+  public func adamStep(_ step: AdamStep, gradient: Tensor, weight: Tensor, mean: Tensor, square: Tensor) {
+    let how = step.code
+    let (g, w, m, v) = (gradient.pointer, weight.pointer, mean.pointer, square.pointer)
+    let count = weight.shape.count, chunk = 1 << 14
+    overRows((count + chunk - 1) / chunk, elementsPerRow: chunk) { rows in
+      let range = rows.lowerBound * chunk..<min(count, rows.upperBound * chunk), at = range.lowerBound
+      withUnsafePointer(to: how) { kernels.adam($0, g + at, range.count, w + at, m + at, v + at) }
     }
   }
 
-  /// Beyond ±20 both kinds of GELU are straight; what grows with a power of x would overflow there.
-  @inline(__always)
-  private static func bounded(_ x: Float) -> Float { min(max(x, -20), 20) }
-
-  @inline(__always)
-  private func gateGradient(
-    _ upstream: Tensor, _ gate: Tensor, _ up: Tensor?, derivative: (Float) -> Float
-  ) -> Tensor {
-    let result = Tensor(shape: gate.shape, backend: self)
-    let (dy, x, factors, out) = (upstream.pointer, gate.pointer, up?.pointer, result.pointer)
-    overRows(gate.shape.count, elementsPerRow: 8) { range in
-      for index in range { out[index] = dy[index] * (factors?[index] ?? 1) * derivative(x[index]) }
+  public func sumOfSquares(_ x: Tensor) -> Double {
+    let count = x.shape.count, chunk = 1 << 16, source = x.pointer, chunks = (count + chunk - 1) / chunk
+    let sums = UnsafeMutableBufferPointer<Double>.allocate(capacity: max(1, chunks))
+    defer { sums.deallocate() }
+    overRows(chunks, elementsPerRow: chunk) { rows in
+      for index in rows {
+        sums[index] = kernels.sum_of_squares(source + index * chunk, min(chunk, count - index * chunk))
+      }
     }
-    return result
+    return sums[..<chunks].reduce(0, +)
+  }
+}
+
+/// One step of Adam, with decay apart from the gradient (Kingma and Ba 2015; Loshchilov and Hutter 2019).
+public struct AdamStep: Sendable {
+  /// From 1.
+  public var step: Int
+  public var learningRate: Float
+  public var beta1, beta2, epsilon: Float
+  public var weightDecay: Float
+  /// What gradients are multiplied with first, such as a clipping factor.
+  public var gradientFactor: Float
+
+  public init(
+    step: Int, learningRate: Float, beta1: Float, beta2: Float, epsilon: Float, weightDecay: Float,
+    gradientFactor: Float = 1
+  ) {
+    self.step = step
+    self.learningRate = learningRate
+    self.beta1 = beta1
+    self.beta2 = beta2
+    self.epsilon = epsilon
+    self.weightDecay = weightDecay
+    self.gradientFactor = gradientFactor
+  }
+
+  fileprivate var code: mk_adam {
+    let correct = { (beta: Float) in 1 - pow(Double(beta), Double(step)) }
+    return mk_adam(
+      gradient_factor: gradientFactor, beta1: beta1, beta2: beta2, epsilon: epsilon,
+      rate: Float(Double(learningRate) / correct(beta1)), decay: learningRate * weightDecay,
+      square_correction: Float(correct(beta2).squareRoot()))
   }
 }

@@ -1,69 +1,30 @@
 // Gradients of ops that see a row as a whole, and of rotation, on the processor.
-#if canImport(Glibc)
-import Glibc
-#else
-import Darwin
-#endif
+import CKernels
 
 extension CPUBackend {
-  public func rmsNormInputGradient(_ upstream: Tensor, x: Tensor, weight: Tensor, epsilon: Float) -> Tensor {
+  public func rmsNormGradients(
+    _ upstream: Tensor, x: Tensor, weight: Tensor, epsilon: Float, ofWeight: Bool
+  ) -> (x: Tensor, weight: Tensor?) {
     let width = weight.shape.count, result = Tensor(shape: x.shape, backend: self)
     let (dy, source, factors, out) = (upstream.pointer, x.pointer, weight.pointer, result.pointer)
-    overRows(x.shape.count / width, elementsPerRow: 4 * width) { rows in
-      for row in rows {
-        let (dy, x, out) = (dy + row * width, source + row * width, out + row * width)
-        // r = 1 / rms: dx = r × (w dy − x r² mean(x w dy))
-        let inverse = Self.inverseRoot(x, width, epsilon)
-        for i in 0..<width { out[i] = factors[i] * dy[i] }
-        let mean = dot(x, out, width) / Float(width)
-        for i in 0..<width { out[i] = inverse * (out[i] - x[i] * inverse * inverse * mean) }
-      }
+    let sums = columnSums(x.shape.count / width, like: weight) { row, sum in
+      let at = row * width
+      kernels.rms_norm_gradients(dy + at, source + at, factors, epsilon, width, out + at, ofWeight ? sum : nil)
     }
-    return result
+    return (result, ofWeight ? sums : nil)
   }
 
-  public func rmsNormWeightGradient(_ upstream: Tensor, x: Tensor, weight: Tensor, epsilon: Float) -> Tensor {
-    let width = weight.shape.count
-    return columnSums(x.shape.count / width, like: weight) { [dy = upstream.pointer, source = x.pointer] row, sum in
-      let (dy, x) = (dy + row * width, source + row * width)
-      let inverse = Self.inverseRoot(x, width, epsilon)
-      for i in 0..<width { sum[i] += dy[i] * x[i] * inverse }
-    }
-  }
-
-  public func layerNormInputGradient(_ upstream: Tensor, x: Tensor, weight: Tensor, epsilon: Float) -> Tensor {
+  public func layerNormGradients(
+    _ upstream: Tensor, x: Tensor, weight: Tensor, epsilon: Float, ofWeight: Bool
+  ) -> (x: Tensor, weight: Tensor?) {
     let width = weight.shape.columns, factorRows = weight.shape.rows, result = Tensor(shape: x.shape, backend: self)
     let (dy, source, factors, out) = (upstream.pointer, x.pointer, weight.pointer, result.pointer)
-    overRows(x.shape.count / width, elementsPerRow: 4 * width) { rows in
-      withUnsafeTemporaryAllocation(of: Float.self, capacity: width) { scratch in
-        guard let normal = scratch.baseAddress else { return }
-        for row in rows {
-          let (dy, out, factors) = (dy + row * width, out + row * width, factors + row % factorRows * width)
-          // With n the normalised row: dx = r × (w dy − mean(w dy) − n mean(w dy n))
-          let inverse = Self.normalize(source + row * width, width, epsilon, into: normal)
-          var sum: Float = 0
-          for i in 0..<width {
-            out[i] = factors[i] * dy[i]
-            sum += out[i]
-          }
-          let mean = sum / Float(width), product = dot(out, normal, width) / Float(width)
-          for i in 0..<width { out[i] = inverse * (out[i] - mean - normal[i] * product) }
-        }
-      }
+    let sums = columnSums(x.shape.count / width, like: weight) { row, sum in
+      let at = row * width, own = row % factorRows * width
+      kernels.layer_norm_gradients(
+        dy + at, source + at, factors + own, epsilon, width, out + at, ofWeight ? sum + own : nil)
     }
-    return result
-  }
-
-  public func layerNormWeightGradient(_ upstream: Tensor, x: Tensor, weight: Tensor, epsilon: Float) -> Tensor {
-    let width = weight.shape.columns, factorRows = weight.shape.rows
-    return columnSums(x.shape.count / width, like: weight) { [dy = upstream.pointer, source = x.pointer] row, sum in
-      withUnsafeTemporaryAllocation(of: Float.self, capacity: width) { scratch in
-        guard let normal = scratch.baseAddress else { return }
-        let sum = sum + row % factorRows * width
-        _ = Self.normalize(source + row * width, width, epsilon, into: normal)
-        for i in 0..<width { sum[i] += dy[row * width + i] * normal[i] }
-      }
-    }
+    return (result, ofWeight ? sums : nil)
   }
 
   public func biasGradient(_ upstream: Tensor, columns: Int) -> Tensor {
@@ -77,7 +38,7 @@ extension CPUBackend {
   private func columnSums(
     _ rows: Int, like weight: Tensor, _ add: (_ row: Int, _ sum: UnsafeMutablePointer<Float>) -> Void
   ) -> Tensor {
-    let width = weight.shape.count, rowsPerBlock = 256, blocks = (rows + rowsPerBlock - 1) / rowsPerBlock
+    let width = weight.shape.count, rowsPerBlock = 64, blocks = (rows + rowsPerBlock - 1) / rowsPerBlock
     let sums = Tensor(zeros: [blocks, width], backend: self), result = Tensor(zeros: weight.shape, backend: self)
     let out = sums.pointer
     overRows(blocks, elementsPerRow: 4 * rowsPerBlock * width) { range in
@@ -91,33 +52,29 @@ extension CPUBackend {
     return result
   }
 
-  /// (x − mean) / deviation; gives 1 / deviation.
-  @inline(__always)
-  private static func normalize(
-    _ x: UnsafePointer<Float>, _ width: Int, _ epsilon: Float, into normal: UnsafeMutablePointer<Float>
-  ) -> Float {
-    var sum: Float = 0
-    for i in 0..<width { sum += x[i] }
-    let mean = sum / Float(width)
-    for i in 0..<width { normal[i] = x[i] - mean }
-    let inverse = 1 / (dot(normal, normal, width) / Float(width) + epsilon).squareRoot()
-    for i in 0..<width { normal[i] *= inverse }
-    return inverse
-  }
-
-  /// 1 / √(mean x² + epsilon)
-  @inline(__always)
-  private static func inverseRoot(_ x: UnsafePointer<Float>, _ width: Int, _ epsilon: Float) -> Float {
-    1 / (dot(x, x, width) / Float(width) + epsilon).squareRoot()
-  }
-
   public func logSumExpGradient(_ upstream: Tensor, x: Tensor, result: Tensor) -> Tensor {
     let columns = x.shape.columns, gradient = Tensor(shape: x.shape, backend: self)
     let (dy, source, sums, out) = (upstream.pointer, x.pointer, result.pointer, gradient.pointer)
     overRows(x.shape.rows, elementsPerRow: 8 * columns) { rows in
       for row in rows {
-        let (factor, sum) = (dy[row], sums[row])
-        for i in row * columns..<(row + 1) * columns { out[i] = factor * exp(source[i] - sum) }
+        kernels.exponentials(source + row * columns, sums[row], dy[row], columns, out + row * columns)
+      }
+    }
+    return gradient
+  }
+
+  public func crossEntropyGradient(_ upstream: Tensor, x: Tensor, targets: [Int32], sums: Tensor) -> Tensor {
+    let columns = x.shape.columns, gradient = Tensor(shape: x.shape, backend: self)
+    let (dy, source, sums, out) = (upstream.pointer, x.pointer, sums.pointer, gradient.pointer)
+    overRows(x.shape.rows, elementsPerRow: 8 * columns) { rows in
+      for row in rows {
+        let y = out + row * columns
+        guard targets[row] >= 0 else {
+          y.update(repeating: 0, count: columns)
+          continue
+        }
+        kernels.exponentials(source + row * columns, sums[row], dy[row], columns, y)
+        y[Int(targets[row])] -= dy[row]
       }
     }
     return gradient

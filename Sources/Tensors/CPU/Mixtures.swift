@@ -54,8 +54,8 @@ extension CPUBackend {
     let (dy, y, out) = (upstream.pointer, result.pointer, gradient.pointer)
     overRows(result.shape.rows, elementsPerRow: 2 * columns) { rows in
       for row in rows {
-        let at = row * columns, mean = dot(dy + at, y + at, columns)
-        for i in at..<at + columns { out[i] = y[i] * (dy[i] - mean) }
+        let at = row * columns
+        kernels.softmax_gradient(dy + at, y + at, columns, 1, out + at)
       }
     }
     return gradient

@@ -61,6 +61,10 @@ extension CPUBackend {
   }
 
   public func products(_ x: Tensor, _ weights: [Tensor]) -> [Tensor] {
+    if weights.contains(where: { $0.layout == .rows }) || (multipliesPairs && x.shape.rows >= 16) {
+      let left = operand(MatrixView(x))
+      return weights.map { gemm(left, operand(weight: $0, transposed: false)) }
+    }
     let outputs = weights.map { Tensor(shape: [x.shape.rows, $0.shape.rows], backend: self) }
     guard x.shape.rows > 0 else { return outputs }
     let tasks = weights.indices.map { PanelTask(weight: weights[$0], output: outputs[$0], kernels: kernels) }

@@ -26,7 +26,7 @@ extension Tensor {
     let result = backend.activate(self, activation)
     guard needsGradient else { return result }
     return result.recorded([
-      Pullback(to: self) { $0.backend.gateGradient($0, gate: self, up: nil, activation: activation) }
+      Pullback(to: self) { $0.backend.gateGradients($0, gate: self, up: nil, activation: activation).gate }
     ])
   }
 
@@ -38,8 +38,10 @@ extension Tensor {
     let product = backend.gate(self, up, activation: activation)
     guard needsGradient || up.needsGradient else { return product }
     return product.recorded([
-      Pullback(to: self) { backend.gateGradient($0, gate: self, up: up, activation: activation) },
-      Pullback(to: up) { backend.gate(self, $0, activation: activation) },
+      Pullback(to: [self, up]) {
+        let found = $0.backend.gateGradients($0, gate: self, up: up, activation: activation)
+        return [found.gate, found.up]
+      }
     ])
   }
 }

@@ -4,11 +4,11 @@ extension Tensor {
   /// x `[T, inputs]` times each weight `[outputs, inputs]`, transposed → `[T, outputs]` each, in one op.
   ///
   /// Weights are prepared (``Backend/prepare(_:)``) and of any data type, except that one whose gradient is wanted is
-  /// `f32` in rows and is packed here. Gradients are those of the exact product: the rounding of activations inside a
+  /// `f32` in rows. Gradients are those of the exact product: the rounding of activations inside a
   /// kernel counts as none.
   public func products(_ weights: [Tensor]) -> [Tensor] {
     guard needsGradient || weights.contains(where: \.needsGradient) else { return backend.products(self, weights) }
-    let results = backend.products(self, weights.map { $0.needsGradient ? backend.packed($0) : $0 })
+    let results = backend.products(self, weights)
     return zip(results, weights).map { result, weight in
       guard needsGradient || weight.needsGradient else { return result }
       let inputShape = shape

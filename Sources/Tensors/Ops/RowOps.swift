@@ -6,8 +6,10 @@ extension Tensor {
     let normalized = backend.rmsNorm(self, weight: weight, epsilon: epsilon)
     guard needsGradient || weight.needsGradient else { return normalized }
     return normalized.recorded([
-      Pullback(to: self) { backend.rmsNormInputGradient($0, x: self, weight: weight, epsilon: epsilon) },
-      Pullback(to: weight) { backend.rmsNormWeightGradient($0, x: self, weight: weight, epsilon: epsilon) },
+      Pullback(to: [self, weight]) { [ofWeight = weight.needsGradient] in
+        let found = $0.backend.rmsNormGradients($0, x: self, weight: weight, epsilon: epsilon, ofWeight: ofWeight)
+        return [found.x, found.weight]
+      }
     ])
   }
 
@@ -16,8 +18,10 @@ extension Tensor {
     let normalized = backend.layerNorm(self, weight: weight, bias: bias, epsilon: epsilon)
     guard needsGradient || weight.needsGradient || bias?.needsGradient == true else { return normalized }
     var pullbacks = [
-      Pullback(to: self) { backend.layerNormInputGradient($0, x: self, weight: weight, epsilon: epsilon) },
-      Pullback(to: weight) { backend.layerNormWeightGradient($0, x: self, weight: weight, epsilon: epsilon) },
+      Pullback(to: [self, weight]) { [ofWeight = weight.needsGradient] in
+        let found = $0.backend.layerNormGradients($0, x: self, weight: weight, epsilon: epsilon, ofWeight: ofWeight)
+        return [found.x, found.weight]
+      },
     ]
     if let bias {
       let shape = bias.shape

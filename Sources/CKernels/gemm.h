@@ -1,0 +1,143 @@
+// Products of two matrices that are both new, as in training. Both operands are packed into panels of 16 rows; those of
+// the right one are the lanes of a vector, single numbers of the left one are spread over all lanes. Sums run over the
+// columns in their order, so a result does not depend on how the work is cut.
+//
+// A panel holds `[columns][16]` floats, or `[(columns + 1) / 2][16]` pairs of bf16, whose sums are in f32.
+//
+// The including file says how many left rows and right panels fit into registers, GEMM_ROWS and GEMM_PANELS, and with
+// which kind of pairs these loops are to run: GEMM(x) is x_any, or x_native where there are row_pairs_native, ….
+
+#ifndef MK_GEMM_ONCE
+#define MK_GEMM_ONCE
+INLINE vword round_to_bf16(vfloat x) {  // to nearest, ties to even; what is not a number stays none
+  const vword bits = (vword)x, rounded = bits + 0x7fff + (bits >> 16 & 1);
+  return (x == x ? rounded : bits | 0x400000) >> 16;
+}
+
+// 16 rows of 16 words become 16 columns: neighbours change places, then pairs of them, then fours, then eights.
+#define TURN(distance, low, high)                             \
+  _Pragma("clang loop unroll(full)") for (int i = 0; i < 16; i++) { \
+    if (i & distance) continue;                               \
+    const vword x = v[i], y = v[i + distance];                \
+    v[i] = __builtin_shufflevector(x, y, low);                \
+    v[i + distance] = __builtin_shufflevector(x, y, high);    \
+  }
+#define LANES(...) __VA_ARGS__
+INLINE void turn_block(vword v[16]) {
+  TURN(1, LANES(0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30),
+       LANES(1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31))
+  TURN(2, LANES(0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),
+       LANES(2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31))
+  TURN(4, LANES(0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27),
+       LANES(4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31))
+  TURN(8, LANES(0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),
+       LANES(8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
+}
+#undef TURN
+#undef LANES
+
+// Pairs where the processor has no instructions for them.
+INLINE vword row_pairs_any(vfloat first, vfloat second) {  // 32 neighbours
+  const vhalf halves[2] = {__builtin_convertvector(round_to_bf16(first), vhalf),
+                           __builtin_convertvector(round_to_bf16(second), vhalf)};
+  return load_words(halves);
+}
+INLINE vword lane_pairs_any(vfloat first, vfloat second) { return round_to_bf16(first) | round_to_bf16(second) << 16; }
+INLINE vfloat add_pairs_any(vfloat sum, vfloat x, vfloat y) {
+  const vword a = (vword)x, b = (vword)y;
+  sum = fma((vfloat)(a << 16), (vfloat)(b << 16), sum);
+  return fma((vfloat)(a & 0xffff0000u), (vfloat)(b & 0xffff0000u), sum);
+}
+
+INLINE vfloat load_present(const float *p, size_t count) { return count < 16 ? load_some(p, count, 0) : load_floats(p); }
+#endif
+
+// Lanes are rows of x, `stride` apart: blocks of 16 rows and 16 words are turned.
+INLINE void GEMM(pack_rows)(const bool pairs, const float *x, size_t stride, size_t rows, size_t columns, float *panel) {
+  const size_t step = pairs ? 32 : 16;
+  for (size_t c = 0; c < columns; c += step) {
+    const size_t here = columns - c < step ? columns - c : step;
+    vword v[16];
+    for (size_t r = 0; r < 16; r++) {
+      const float *row = x + r * stride + c;
+      if (r >= rows) v[r] = (vword)(0);
+      else if (!pairs) v[r] = (vword)load_present(row, here);
+      else if (here == 32) v[r] = GEMM(row_pairs)(load_floats(row), load_floats(row + 16));
+      else if (here > 16) v[r] = GEMM(row_pairs)(load_floats(row), load_some(row + 16, here - 16, 0));
+      else v[r] = GEMM(row_pairs)(load_present(row, here), all(0));
+    }
+    turn_block(v);
+    const size_t words = pairs ? (here + 1) / 2 : here;
+    for (size_t j = 0; j < 16; j++) if (j < words) memcpy(panel + (c / step * 16 + j) * 16, &v[j], 64);
+  }
+}
+
+// Lanes lie side by side in x, columns are `stride` apart.
+INLINE void GEMM(pack_columns)(const bool pairs, const float *x, size_t stride, size_t rows, size_t columns,
+                               float *panel) {
+  for (size_t c = 0; c < columns; c += pairs ? 2 : 1, panel += 16) {
+    const vfloat first = load_present(x + c * stride, rows);
+    const bool both = pairs && c + 1 < columns;
+    const vfloat second = both ? load_present(x + (c + 1) * stride, rows) : all(0);
+    const vword word = pairs ? GEMM(lane_pairs)(first, second) : (vword)first;
+    memcpy(panel, &word, 64);
+  }
+}
+
+static void GEMM(pack)(bool pairs, const float *x, size_t row_stride, size_t column_stride, size_t rows, size_t columns,
+                       float *panel) {
+  if (column_stride == 1) {
+    if (pairs) GEMM(pack_rows)(true, x, row_stride, rows, columns, panel);
+    else GEMM(pack_rows)(false, x, row_stride, rows, columns, panel);
+  } else {
+    if (pairs) GEMM(pack_columns)(true, x, column_stride, rows, columns, panel);
+    else GEMM(pack_columns)(false, x, column_stride, rows, columns, panel);
+  }
+}
+
+INLINE void GEMM(tile)(const bool pairs, const int panels, const float *left, int rows, const float *right,
+                       size_t panel_floats, size_t words, float *y, size_t stride, size_t width, bool add) {
+  vfloat sums[GEMM_ROWS][GEMM_PANELS];
+  for (int r = 0; r < GEMM_ROWS; r++) for (int p = 0; p < panels; p++) {
+    const size_t at = (size_t)r * stride + (size_t)p * 16;
+    sums[r][p] = add && r < rows ? load_present(y + at, width - (size_t)p * 16) : all(0);
+  }
+  for (size_t k = 0; k < words; k++) {
+    vfloat v[GEMM_PANELS];
+    for (int p = 0; p < panels; p++) v[p] = load_floats(right + (size_t)p * panel_floats + k * 16);
+    for (int r = 0; r < GEMM_ROWS; r++) {
+      const vfloat x = all(left[k * 16 + (size_t)r]);
+      for (int p = 0; p < panels; p++) sums[r][p] = pairs ? GEMM(add_pairs)(sums[r][p], x, v[p]) : fma(x, v[p], sums[r][p]);
+    }
+  }
+  for (int r = 0; r < GEMM_ROWS; r++) for (int p = 0; p < panels; p++) {
+    const size_t at = (size_t)r * stride + (size_t)p * 16, here = width - (size_t)p * 16;
+    if (r >= rows) continue;
+    if (here < 16) store_some(y + at, sums[r][p], here);
+    else store_floats(y + at, sums[r][p]);
+  }
+}
+
+INLINE void GEMM(some)(const bool pairs, const float *left, size_t rows, const float *right, size_t right_rows,
+                       size_t columns, float *y, size_t stride, bool add) {
+  const size_t words = pairs ? (columns + 1) / 2 : columns, panel = words * 16;
+  for (size_t first = 0; first < right_rows; first += GEMM_PANELS * 16) {
+    const size_t width = right_rows - first;
+    for (size_t r = 0; r < rows; r += GEMM_ROWS) {
+      const float *const a = left + r / 16 * panel + r % 16, *const b = right + first * words;
+      const int present = rows - r < GEMM_ROWS ? (int)(rows - r) : GEMM_ROWS;
+      float *const out = y + r * stride + first;
+#define TILE(n) GEMM(tile)(pairs, n, a, present, b, panel, words, out, stride, width, add)
+      if (GEMM_PANELS == 1 || width <= 16) TILE(1);
+      else if (GEMM_PANELS == 2 || width <= 32) TILE(2);
+      else TILE(GEMM_PANELS);
+#undef TILE
+    }
+  }
+}
+
+static void GEMM(gemm)(bool pairs, const float *left, size_t rows, const float *right, size_t right_rows, size_t columns,
+                       float *y, size_t stride, bool add) {
+  if (pairs) GEMM(some)(true, left, rows, right, right_rows, columns, y, stride, add);
+  else GEMM(some)(false, left, rows, right, right_rows, columns, y, stride, add);
+}

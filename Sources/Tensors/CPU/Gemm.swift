@@ -1,0 +1,143 @@
+// Products of two matrices that are both new: both are packed into panels of 16 rows, then multiplied block by block.
+import CKernels
+
+/// How products multiply where something is trained: sums are `f32` either way.
+public enum ProductPrecision: String, Sendable, CaseIterable {
+  case f32
+  /// Factors are rounded to bf16 (Kalamkar et al. 2019): twice as fast where the processor has instructions for it.
+  case bf16
+}
+
+/// A matrix of floats somewhere in memory, `stride` numbers from one row, or column, to the next.
+struct MatrixView {
+  let start: UnsafePointer<Float>
+  let rows, columns: Int
+  let stride: Int
+  /// Whether the numbers of a column lie side by side, not those of a row.
+  var isTransposed = false
+
+  /// - Parameter transposed: whether the columns of `tensor` are to be the rows.
+  init(_ tensor: Tensor, transposed: Bool = false) {
+    start = UnsafePointer(tensor.pointer)
+    (rows, columns) = transposed ? (tensor.shape.columns, tensor.shape.rows) : (tensor.shape.rows, tensor.shape.columns)
+    stride = tensor.shape.columns
+    isTransposed = transposed
+  }
+
+  init(_ start: UnsafePointer<Float>, rows: Int, columns: Int, stride: Int, isTransposed: Bool = false) {
+    (self.start, self.rows, self.columns, self.stride) = (start, rows, columns, stride)
+    self.isTransposed = isTransposed
+  }
+}
+
+/// The panels of one operand. Threads share it as plain pointers; who makes it keeps its memory alive.
+struct GemmPanels {
+  let start: UnsafeMutablePointer<Float>
+  let rows, columns: Int
+  let isPairs: Bool
+
+  /// Words of a lane: a float or a pair of bf16 each.
+  var words: Int { isPairs ? (columns + 1) / 2 : columns }
+  var panels: Int { (rows + 15) / 16 }
+
+  /// Floats of memory that the panels of such a matrix take.
+  static func floats(rows: Int, columns: Int, isPairs: Bool) -> Int {
+    (rows + 15) / 16 * 16 * (isPairs ? (columns + 1) / 2 : columns)
+  }
+
+  /// Packs panel `index` of a matrix of this size.
+  func pack(_ index: Int, of matrix: MatrixView, _ kernels: borrowing mk_kernels) {
+    let first = index * 16, (row, column) = matrix.isTransposed ? (1, matrix.stride) : (matrix.stride, 1)
+    kernels.pack(
+      isPairs, matrix.start + first * row, row, column, min(16, rows - first), columns, start + first * words)
+  }
+
+  func pack(_ matrix: MatrixView, _ kernels: borrowing mk_kernels) {
+    for index in 0..<panels { pack(index, of: matrix, kernels) }
+  }
+}
+
+/// Panels with memory of their own.
+struct GemmOperand {
+  let panels: GemmPanels
+  private let storage: Storage
+
+  init(rows: Int, columns: Int, isPairs: Bool) {
+    storage = Storage(byteCount: 4 * GemmPanels.floats(rows: rows, columns: columns, isPairs: isPairs))
+    panels = GemmPanels(
+      start: storage.bytes.bindMemory(to: Float.self).baseAddress!, rows: rows, columns: columns, isPairs: isPairs)
+  }
+}
+
+extension CPUBackend {
+  var multipliesPairs: Bool { precision == .bf16 }
+
+  /// The operand of an `f32` matrix in rows.
+  func operand(_ matrix: MatrixView) -> GemmOperand {
+    let operand = GemmOperand(rows: matrix.rows, columns: matrix.columns, isPairs: multipliesPairs)
+    let panels = operand.panels
+    overRows(panels.panels, elementsPerRow: 4 * matrix.columns) { range in
+      for index in range { panels.pack(index, of: matrix, kernels) }
+    }
+    return operand
+  }
+
+  /// The operand of a weight `[outputs, inputs]` of any data type and layout, or of its transpose.
+  func operand(weight: Tensor, transposed: Bool) -> GemmOperand {
+    guard weight.layout == .panels else { return operand(MatrixView(floats(weight), transposed: transposed)) }
+    let outputs = weight.shape.rows, inputs = weight.shape.columns, format = weight.dataType.code
+    let operand = GemmOperand(
+      rows: transposed ? inputs : outputs, columns: transposed ? outputs : inputs, isPairs: multipliesPairs)
+    let panels = operand.panels, panelBytes = mk_panel_bytes(format, inputs)
+    let source = UnsafeRawPointer(weight.storage.bytes.baseAddress!)
+    overRows((outputs + 15) / 16, elementsPerRow: 16 * inputs) { range in
+      withUnsafeTemporaryAllocation(byteCount: 64 * inputs, alignment: 64) { memory in
+        guard let floats = memory.baseAddress?.assumingMemoryBound(to: Float.self) else { return }
+        for index in range {
+          kernels.expand(format, source + index * panelBytes, inputs, floats)
+          let present = min(16, outputs - index * 16)
+          if transposed {
+            // These 16 outputs are columns of every panel.
+            let column = index * (panels.isPairs ? 8 : 16) * 16
+            for first in stride(from: 0, to: inputs, by: 16) {
+              kernels.pack(
+                panels.isPairs, floats + first * 16, 16, 1, min(16, inputs - first), present,
+                panels.start + first * panels.words + column)
+            }
+          } else {
+            kernels.pack(panels.isPairs, floats, 1, 16, present, inputs, panels.start + index * 16 * panels.words)
+          }
+        }
+      }
+    }
+    return operand
+  }
+
+  /// left · rightᵀ → `[left rows, right rows]`
+  func gemm(_ left: GemmOperand, _ right: GemmOperand) -> Tensor {
+    let y = Tensor(shape: [left.panels.rows, right.panels.rows], backend: self)
+    let (a, b, out) = (left.panels, right.panels, y.pointer), words = max(1, a.words)
+    guard a.rows > 0, b.rows > 0 else { return y }
+    // A block of both operands fits into a processor's own cache; there are several blocks per thread.
+    let near = (1 << 17) / words
+    let height = min(max(32, near / 32 * 32), 128), width = min(max(48, near / 48 * 48), 192)
+    let across = (b.rows + width - 1) / width, blocks = (a.rows + height - 1) / height * across
+    withExtendedLifetime((left, right)) {
+      pool.run(chunks: blocks) { block in
+        let row = block / across * height, column = block % across * width
+        kernels.gemm(
+          a.isPairs, a.start + row * words, min(height, a.rows - row), b.start + column * words,
+          min(width, b.rows - column), a.columns, out + row * b.rows + column, b.rows, false)
+      }
+    }
+    return y
+  }
+
+  public func productInputGradient(_ upstream: Tensor, weight: Tensor) -> Tensor {
+    gemm(operand(MatrixView(upstream)), operand(weight: weight, transposed: true))
+  }
+
+  public func productWeightGradient(_ upstream: Tensor, x: Tensor) -> Tensor {
+    gemm(operand(MatrixView(upstream, transposed: true)), operand(MatrixView(x, transposed: true)))
+  }
+}

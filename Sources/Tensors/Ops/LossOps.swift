@@ -1,0 +1,82 @@
+// What training compares and how it saves memory: losses, loss by parts, and results that are computed again rather than
+// kept.
+
+extension Tensor {
+  /// −ln of the share that softmax gives each row's target (cross-entropy): `[rows, classes]` → `[rows]`.
+  /// - Parameter targets: the right class of each row, below `classes`; negative for a row that does not count, whose
+  ///   loss is 0.
+  public func crossEntropy(_ targets: [Int32]) -> Tensor {
+    let sums = backend.logSumExp(self), losses = Tensor(shape: [targets.count], backend: backend)
+    for (row, target) in targets.enumerated() {
+      losses.pointer[row] = target < 0 ? 0 : sums.pointer[row] - pointer[row * shape.columns + Int(target)]
+    }
+    guard needsGradient else { return losses }
+    return losses.recorded([
+      Pullback(to: self) { $0.backend.crossEntropyGradient($0, x: self, targets: targets, sums: sums) }
+    ])
+  }
+
+  /// Σ x over all elements, times `factor` → `[1]`.
+  public func total(times factor: Float = 1) -> Tensor {
+    let sum = floats.prefix(shape.count).reduce(into: 0.0) { $0 += Double($1) }
+    let result = Tensor([Float(sum * Double(factor))], shape: [1], backend: backend)
+    guard needsGradient else { return result }
+    return result.recorded([
+      Pullback(to: self) { [shape] upstream in
+        Tensor(
+          [Float](repeating: upstream.pointer[0] * factor, count: shape.count), shape: shape, backend: upstream.backend)
+      }
+    ])
+  }
+
+  /// Σ of what `loss` says of parts of this matrix's rows, `[1]` each. Gradients are found part by part as well, at
+  /// once, and nothing else of a part is kept: so the logits of a large vocabulary are never all in memory.
+  public func totalByParts(rows count: Int, _ loss: (_ part: Tensor, _ rows: Range<Int>) -> Tensor) -> Tensor {
+    var sum = 0.0, leaves: [(leaf: Node, gradient: Tensor)] = []
+    let own = needsGradient ? Tensor(zeros: shape, backend: backend) : nil, columns = shape.columns
+    for first in stride(from: 0, to: shape.rows, by: max(1, count)) {
+      let rows = first..<min(shape.rows, first + max(1, count))
+      var part = backend.rows(of: self, at: rows.map { Int32($0) })
+      if needsGradient { part = part.requiringGradient() }
+      let result = loss(part, rows)
+      sum += Double(result.values[0])
+      let found = result.gradients()
+      for leaf in found.nodes {
+        guard let gradient = found[leaf] else { continue }
+        if leaf === part.history {
+          own.map { ($0.pointer + first * columns).update(from: gradient.pointer, count: rows.count * columns) }
+        } else if let index = leaves.firstIndex(where: { $0.leaf === leaf }) {
+          leaves[index].gradient = backend.add(leaves[index].gradient, gradient)
+        } else {
+          leaves.append((leaf, gradient))
+        }
+      }
+    }
+    let result = Tensor([Float(sum)], shape: [1], backend: backend)
+    guard needsGradient || !leaves.isEmpty else { return result }
+    return result.recorded([
+      Pullback(to: [history] + leaves.map(\.leaf)) { [gradients = [own] + leaves.map(\.gradient)] upstream in
+        let factor = upstream.pointer[0]
+        return factor == 1 ? gradients : gradients.map { $0.map { $0.backend.scale($0, by: factor) } }
+      }
+    ])
+  }
+
+  /// What `compute` makes of this tensor; its intermediate results are not kept but computed again for gradients
+  /// (Chen et al. 2016).
+  ///
+  /// - Parameter compute: gives the same each time.
+  public func recomputing(_ compute: @escaping @Sendable (Tensor) -> Tensor) -> Tensor {
+    let input = needsGradient ? with(nil).requiringGradient() : self
+    let result = compute(input)
+    let leaves = result.leaves.filter { $0 !== input.history }
+    guard result.needsGradient else { return result }
+    return result.with(nil).recorded([
+      Pullback(to: [history] + leaves) { upstream in
+        let input = needsGradient ? with(nil).requiringGradient() : self
+        let found = compute(input).gradients(upstream: upstream)
+        return [found[input]] + leaves.map { found[$0] }
+      }
+    ])
+  }
+}
