@@ -124,6 +124,13 @@ static void NAME(adam)(const mk_adam *how, const float *gradient, size_t count, 
   }
 }
 
+static void NAME(combine)(float a, float b, const float *y, size_t count, float *x) {
+  for (size_t i = 0; i < count; i += 16) {
+    const size_t here = count - i;
+    STORE(x, fma(LOAD(y), all(b), LOAD(x) * a));
+  }
+}
+
 static double NAME(sum_of_squares)(const float *x, size_t count) {
   double total = 0;
   for (size_t first = 0; first < count; first += 4096) {

@@ -52,6 +52,7 @@ const mk_kernels NAME(mk_kernels) = {
     .softmax_gradient = NAME(softmax_gradient),
     .exponentials = NAME(exponentials),
     .adam = NAME(adam),
+    .combine = NAME(combine),
     .sum_of_squares = NAME(sum_of_squares),
     .expand = NAME(expand),
     .pack = GEMM_ENTRY(pack),

@@ -23,3 +23,12 @@ public struct GGUFTensor: Sendable {
   /// Rows in all.
   public var rowCount: Int { elementCount / rowLength }
 }
+
+extension GGUFTensor {
+  /// A tensor of numbers in memory.
+  package init(name: String, floats: [Float], shape: [Int]) {
+    self.init(
+      name: name, dataType: .f32, shape: shape, elementCount: floats.count,
+      source: OwnedBytes(floats.withUnsafeBytes { Array($0) }), byteRange: 0..<floats.count * 4)
+  }
+}

@@ -25,9 +25,15 @@ public struct AttentionLayer: Sendable {
 public protocol AttentionContext: AnyObject {
   /// The position of each token in its sequence, `[T]`.
   var positions: [Int32] { get }
+  /// Whether a layer's results are computed again for gradients, not kept: less memory for a third more work.
+  var recomputesLayers: Bool { get }
 
   /// queries `[T, heads, headWidth]`, keys and values `[T, kvHeads, headWidth]` → `[T, heads, headWidth]`
   func attend(_ layer: AttentionLayer, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor
+}
+
+extension AttentionContext {
+  public var recomputesLayers: Bool { false }
 }
 
 /// Multi-head attention with grouped key-value heads (Ainslie et al. 2023).

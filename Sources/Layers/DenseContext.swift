@@ -9,6 +9,7 @@ public final class DenseContext: AttentionContext {
   private let isCausal: Bool
   private let relativeBias: RelativeBias?
   private let history: History?
+  public let recomputesLayers: Bool
 
   /// Keys and values of earlier passes over one sequence, layer by layer.
   public final class History {
@@ -23,7 +24,11 @@ public final class DenseContext: AttentionContext {
   ///   - lengths: tokens of each sequence.
   ///   - isCausal: whether a token sees only those before it and itself; otherwise it sees all of its sequence.
   ///   - relativeBias: added to scores by distance (T5).
-  public init(lengths: [Int], isCausal: Bool, relativeBias: RelativeBias? = nil) {
+  ///   - recomputesLayers: see ``AttentionContext/recomputesLayers``.
+  public init(
+    lengths: [Int], isCausal: Bool, relativeBias: RelativeBias? = nil, recomputesLayers: Bool = false
+  ) {
+    self.recomputesLayers = recomputesLayers
     var positions: [Int32] = [], spans: [DenseAttention.Span] = []
     for length in lengths {
       spans.append(.init(queries: positions.count..<positions.count + length, keys: positions.count..<positions.count + length))
@@ -41,6 +46,7 @@ public final class DenseContext: AttentionContext {
     isCausal = true
     self.relativeBias = relativeBias
     self.history = history
+    recomputesLayers = false
     history.count += tokens
   }
 

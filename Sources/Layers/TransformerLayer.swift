@@ -75,6 +75,13 @@ public struct TransformerLayer: Module {
   public func callAsFunction(
     _ x: Tensor, _ context: some AttentionContext, memory: EncoderMemory? = nil
   ) -> Tensor {
+    // What an encoder said has a history of its own, which must not be walked once for every layer.
+    guard context.recomputesLayers, memory == nil else { return compute(x, context, memory: memory) }
+    nonisolated(unsafe) let context: any AttentionContext = context
+    return x.recomputing { compute($0, context, memory: nil) }
+  }
+
+  private func compute(_ x: Tensor, _ context: some AttentionContext, memory: EncoderMemory?) -> Tensor {
     if isParallel {
       let normalized = attentionNorms.before?(x) ?? x
       let fed = feedForward(feedForwardNorms.before?(x) ?? normalized)

@@ -65,8 +65,11 @@ public struct Encoder: Module {
   ///   - tokens: of any number of texts, end to end; each in `0 ..< configuration.vocabulary`.
   ///   - types: the segment of each token; nil for 0.
   ///   - lengths: tokens of each text, at most `configuration.contextLength`.
-  public func callAsFunction(_ tokens: [Int32], types: [Int32]? = nil, lengths: [Int]) -> Tensor {
-    let context = DenseContext(lengths: lengths, isCausal: false)
+  ///   - recomputesLayers: see `AttentionContext`.
+  public func callAsFunction(
+    _ tokens: [Int32], types: [Int32]? = nil, lengths: [Int], recomputesLayers: Bool = false
+  ) -> Tensor {
+    let context = DenseContext(lengths: lengths, isCausal: false, recomputesLayers: recomputesLayers)
     var x = embedding(tokens)
     if let positionEmbedding { x = x + positionEmbedding(context.positions) }
     if let typeEmbedding { x = x + typeEmbedding(types ?? Array(repeating: 0, count: tokens.count)) }

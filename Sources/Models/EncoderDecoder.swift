@@ -101,10 +101,13 @@ public struct EncoderDecoder: Module {
   }
 
   /// What the encoder says of each token: `[S]` → `[S, width]`.
-  /// - Parameter lengths: tokens of each text.
-  public func encode(_ tokens: [Int32], lengths: [Int]) -> Tensor {
-    encoder(
-      vectors(tokens), DenseContext(lengths: lengths, isCausal: false, relativeBias: encoder.relativeBias), memory: nil)
+  /// - Parameters:
+  ///   - lengths: tokens of each text.
+  ///   - recomputesLayers: see `AttentionContext`.
+  public func encode(_ tokens: [Int32], lengths: [Int], recomputesLayers: Bool = false) -> Tensor {
+    let context = DenseContext(
+      lengths: lengths, isCausal: false, relativeBias: encoder.relativeBias, recomputesLayers: recomputesLayers)
+    return encoder(vectors(tokens), context, memory: nil)
   }
 
   /// What the decoder's cross-attention reads of an encoder's result, `[S, width]`.

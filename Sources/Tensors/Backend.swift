@@ -72,6 +72,9 @@ public protocol Backend: AnyObject, Sendable {
   /// One step of Adam, in place: of a weight, of the mean of its gradients and of that of their squares.
   func adamStep(_ step: AdamStep, gradient: Tensor, weight: Tensor, mean: Tensor, square: Tensor)
 
+  /// x ← a x + b y, in place.
+  func combine(_ x: Tensor, _ a: Float, _ y: Tensor, _ b: Float)
+
   /// Σ x²
   func sumOfSquares(_ x: Tensor) -> Double
 

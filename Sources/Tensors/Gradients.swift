@@ -14,6 +14,21 @@ public struct Gradients: Sendable {
   /// Leaves that have a gradient.
   public var count: Int { found.count }
 
+  /// The sums of what two walks found for the same leaves.
+  public static func + (one: Gradients, other: Gradients) -> Gradients {
+    var sum = one
+    for node in other.nodes {
+      guard let gradient = other[node] else { continue }
+      let leaf = Identity(node: node)
+      if let own = sum.found[leaf] {
+        sum.found[leaf] = own.backend.add(own, gradient)
+      } else {
+        sum.set(gradient, of: leaf)
+      }
+    }
+    return sum
+  }
+
   fileprivate init() {}
 
   fileprivate mutating func set(_ gradient: Tensor, of leaf: Identity) {

@@ -57,6 +57,9 @@ extension Tensor {
     return with(Node([]))
   }
 
+  /// The same numbers as a constant.
+  public func withoutGradient() -> Tensor { with(nil) }
+
   /// This result of an op, with its history. Pullbacks to inputs that need no gradient are dropped here, and with them
   /// the activations that they captured.
   func recorded(_ pullbacks: [Pullback]) -> Tensor {

@@ -71,7 +71,7 @@ public struct Tensor: Sendable {
   }
 
   /// Zeros.
-  init(zeros shape: Shape, backend: any Backend) {
+  public init(zeros shape: Shape, backend: any Backend) {
     self.init(shape: shape, backend: backend)
     storage.bytes.initializeMemory(as: UInt8.self, repeating: 0)
   }

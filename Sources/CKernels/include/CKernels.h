@@ -111,6 +111,8 @@ typedef struct {
   /// y = factor × exp(x − shift)
   void (*exponentials)(const float *x, float shift, float factor, size_t count, float *y);
   void (*adam)(const mk_adam *how, const float *gradient, size_t count, float *weight, float *mean, float *square);
+  /// x = a x + b y
+  void (*combine)(float a, float b, const float *y, size_t count, float *x);
   double (*sum_of_squares)(const float *x, size_t count);
 
   /// A panel of a weight as floats `[columns][16]`.

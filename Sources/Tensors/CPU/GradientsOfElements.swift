@@ -30,6 +30,14 @@ extension CPUBackend {
     }
   }
 
+  public func combine(_ x: Tensor, _ a: Float, _ y: Tensor, _ b: Float) {
+    let (target, source) = (x.pointer, y.pointer), count = x.shape.count, chunk = 1 << 14
+    overRows((count + chunk - 1) / chunk, elementsPerRow: chunk) { rows in
+      let first = rows.lowerBound * chunk, length = min(count, rows.upperBound * chunk) - first
+      kernels.combine(a, b, source + first, length, target + first)
+    }
+  }
+
   public func sumOfSquares(_ x: Tensor) -> Double {
     let count = x.shape.count, chunk = 1 << 16, source = x.pointer, chunks = (count + chunk - 1) / chunk
     let sums = UnsafeMutableBufferPointer<Double>.allocate(capacity: max(1, chunks))

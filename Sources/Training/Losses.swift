@@ -1,0 +1,93 @@
+// What each shape of model is to become better at, as one number.
+import Layers
+import Models
+import Tensors
+import TrainingData
+
+/// A model that can be trained.
+public protocol TrainableModel: Module {
+  var backend: any Backend { get }
+  /// Tokens that the model knows.
+  var vocabularySize: Int { get }
+
+  /// Σ over targets of −ln p(target) × `factor` → `[1]`.
+  /// - Parameter recomputes: whether the results within a layer are computed again for gradients, not kept.
+  func loss(of batch: TrainingBatch, factor: Float, recomputes: Bool) -> Tensor
+}
+
+/// Logits that are in memory at once, about 32 MB.
+private let mostLogits = 8 << 20
+
+/// Σ of the cross-entropy of rows that have a target.
+private func crossEntropy(
+  _ hidden: Tensor, _ targets: [Int32], factor: Float, vocabulary: Int, _ logits: (Tensor) -> Tensor
+) -> Tensor {
+  let learnt = targets.indices.filter { targets[$0] >= 0 }
+  let rows = learnt.count == targets.count ? hidden : hidden.rows(at: learnt.map { Int32($0) })
+  let own = learnt.map { targets[$0] }
+  return rows.totalByParts(rows: max(16, mostLogits / vocabulary / 16 * 16)) { part, range in
+    logits(part).crossEntropy(Array(own[range])).total(times: factor)
+  }
+}
+
+extension Decoder: TrainableModel {
+  public var vocabularySize: Int { configuration.vocabulary }
+
+  public func loss(of batch: TrainingBatch, factor: Float, recomputes: Bool) -> Tensor {
+    let context = DenseContext(lengths: batch.lengths, isCausal: true, recomputesLayers: recomputes)
+    return crossEntropy(
+      self(batch.tokens, context), batch.targets, factor: factor, vocabulary: vocabularySize) { logits($0) }
+  }
+
+  /// ln p of each sequence's targets, Σ over them: `[sequences]`.
+  func logProbabilities(of batch: TrainingBatch, recomputes: Bool) -> Tensor {
+    let context = DenseContext(lengths: batch.lengths, isCausal: true, recomputesLayers: recomputes)
+    let hidden = self(batch.tokens, context)
+    var first = 0
+    let sums = batch.lengths.map { length in
+      defer { first += length }
+      let rows = first..<first + length
+      return crossEntropy(
+        hidden.rows(at: rows.map { Int32($0) }), Array(batch.targets[rows]), factor: -1, vocabulary: vocabularySize
+      ) { logits($0) }.reshaped([1, 1])
+    }
+    return Tensor.concatenated(sums).reshaped([sums.count])
+  }
+}
+
+extension Encoder: TrainableModel {
+  public var vocabularySize: Int { configuration.vocabulary }
+
+  /// Of masked tokens; of labels, where the batch has them.
+  public func loss(of batch: TrainingBatch, factor: Float, recomputes: Bool) -> Tensor {
+    let types = batch.tokenTypes.isEmpty ? nil : batch.tokenTypes
+    let hidden = self(batch.tokens, types: types, lengths: batch.lengths, recomputesLayers: recomputes)
+    guard batch.labels.isEmpty else {
+      let scores = labelScores(hidden, lengths: batch.lengths) ?? hidden
+      return scores.crossEntropy(batch.labels).total(times: factor)
+    }
+    return crossEntropy(hidden, batch.targets, factor: factor, vocabulary: vocabularySize) { maskScores($0) ?? $0 }
+  }
+}
+
+extension EncoderDecoder: TrainableModel {
+  public var vocabularySize: Int { configuration.vocabulary }
+
+  public func loss(of batch: TrainingBatch, factor: Float, recomputes: Bool) -> Tensor {
+    let source = batch.source ?? TrainingBatch.Sequences()
+    let encoded = encode(source.tokens, lengths: source.lengths, recomputesLayers: recomputes)
+    var spans: [DenseAttention.Span] = [], query = 0, key = 0
+    for (own, theirs) in zip(batch.lengths, source.lengths) {
+      spans.append(.init(queries: query..<query + own, keys: key..<key + theirs))
+      (query, key) = (query + own, key + theirs)
+    }
+    let context = DenseContext(lengths: batch.lengths, isCausal: true, relativeBias: decoder.relativeBias)
+    let hidden = self(batch.tokens, context, memory: EncoderMemory(layers: memory(encoded), spans: spans))
+    return crossEntropy(hidden, batch.targets, factor: factor, vocabulary: vocabularySize) { logits($0) }
+  }
+}
+
+extension TrainingBatch {
+  /// Targets, or labels, that a loss is the sum over.
+  public var targetCount: Int { labels.isEmpty ? learntCount : labels.count }
+}
