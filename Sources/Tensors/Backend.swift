@@ -91,12 +91,16 @@ public protocol Backend: AnyObject, Sendable {
   // MARK: Gradients. `upstream` is the gradient with respect to an op's result and has the shape of that result; what
   // is given back has the shape of the op's input. Sums run in an order that depends on shapes alone.
 
-  /// Of ``products(_:_:)`` with respect to x: upstream `[T, outputs]` × weight `[outputs, inputs]` of any data type and
-  /// layout → `[T, inputs]`.
-  func productInputGradient(_ upstream: Tensor, weight: Tensor) -> Tensor
+  /// ``products(_:_:)``, and what the gradients with respect to the weights will read: with factors of 16 bits it takes
+  /// half the memory of x.
+  func products(remembering x: Tensor, _ weights: [Tensor]) -> ([Tensor], ProductInput)
 
-  /// Of ``products(_:_:)`` with respect to a weight: Σ over tokens of upstream × x → `[outputs, inputs]`.
-  func productWeightGradient(_ upstream: Tensor, x: Tensor) -> Tensor
+  /// Of ``products(_:_:)``, each where its factor is given: with respect to x, upstream `[T, outputs]` × weight
+  /// `[outputs, inputs]` of any data type and layout → `[T, inputs]`; with respect to the weight, Σ over tokens of
+  /// upstream × x → `[outputs, inputs]`.
+  func productGradients(
+    _ upstream: Tensor, weight: Tensor?, input: ProductInput?
+  ) -> (input: Tensor?, weight: Tensor?)
 
   /// Of ``rows(of:at:)`` with respect to a table of this shape: each row the sum of its uses.
   func rowsGradient(_ upstream: Tensor, at indices: [Int32], of shape: Shape) -> Tensor

@@ -53,20 +53,27 @@ public final class Storage: @unchecked Sendable {  // contents are written by th
 package final class BufferPool: Sendable {
   package static let shared = BufferPool(keepsAtMost: 256 << 20)
 
-  /// Larger buffers go straight back to the system.
-  private static let largestKept = 64 << 20
-  private let mostKept: Int
-
   private struct Kept {
     var buffers: [Int: [UInt]] = [:]
     var bytes = 0
+    var most: Int
+    /// Larger buffers go straight back to the system.
+    var largest = 64 << 20
   }
-  private let kept = Mutex(Kept())
+  private let kept: Mutex<Kept>
 
   /// - Parameter keepsAtMost: bytes of freed buffers beyond which all of them go back to the system: what is in use
   ///   now comes again, what served a longer text or a larger batch does not stay for ever.
   package init(keepsAtMost mostKept: Int) {
-    self.mostKept = mostKept
+    kept = Mutex(Kept(most: mostKept))
+  }
+
+  /// For training, whose every step asks for the same buffers again, gradients of embeddings among them.
+  /// - Parameters:
+  ///   - most: bytes of freed buffers that are kept.
+  ///   - largest: bytes of the largest.
+  package func keep(atMost most: Int, largest: Int) {
+    kept.withLock { ($0.most, $0.largest) = (most, largest) }
   }
 
   deinit { Self.deallocate(kept.withLock(\.buffers)) }
@@ -76,7 +83,7 @@ package final class BufferPool: Sendable {
 
   private static func sizeClass(_ bytes: Int) -> Int {
     let bytes = max(bytes, 64)
-    guard bytes <= largestKept else { return (bytes + 4095) & ~4095 }
+    guard bytes <= 64 << 20 else { return (bytes + 4095) & ~4095 }
     let step = max(64, 1 << (Int.bitWidth - 1 - bytes.leadingZeroBitCount - 2))
     return (bytes + step - 1) / step * step
   }
@@ -93,13 +100,14 @@ package final class BufferPool: Sendable {
   }
 
   package func give(_ address: UnsafeMutableRawPointer, sizeClass: Int) {
-    guard sizeClass <= Self.largestKept else { return address.deallocate() }
     let number = UInt(bitPattern: address)
-    let surplus = kept.withLock { kept in
+    let surplus: [Int: [UInt]] = kept.withLock { kept in
+      guard sizeClass <= kept.largest else { return [sizeClass: [number]] }
       var surplus: [Int: [UInt]] = [:]
-      if kept.bytes + sizeClass > mostKept {
+      if kept.bytes + sizeClass > kept.most {
         surplus = kept.buffers
-        kept = Kept()
+        kept.buffers = [:]
+        kept.bytes = 0
       }
       kept.buffers[sizeClass, default: []].append(number)
       kept.bytes += sizeClass

@@ -23,6 +23,7 @@ struct BenchTrainCommand: ParsableCommand {
 
   func run() throws {
     let backend = CPUBackend(threads: threads, precision: precision)
+    BufferPool.shared.keep(atMost: 4 << 30, largest: 1 << 30)
     var decoder: Decoder
     if let model {
       decoder = try Decoder(ModelRegistry.open(model), backend: backend)

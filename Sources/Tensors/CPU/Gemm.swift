@@ -31,7 +31,7 @@ struct MatrixView {
 }
 
 /// The panels of one operand. Threads share it as plain pointers; who makes it keeps its memory alive.
-struct GemmPanels {
+struct GemmPanels: @unchecked Sendable {  // written by who made them, before they are shared
   let start: UnsafeMutablePointer<Float>
   let rows, columns: Int
   let isPairs: Bool
@@ -55,10 +55,21 @@ struct GemmPanels {
   func pack(_ matrix: MatrixView, _ kernels: borrowing mk_kernels) {
     for index in 0..<panels { pack(index, of: matrix, kernels) }
   }
+
+  /// Packs some columns of all panels of a matrix whose columns lie side by side: so memory is read forwards.
+  /// - Parameter part: from an even column on.
+  func pack(columns part: Range<Int>, of matrix: MatrixView, _ kernels: borrowing mk_kernels) {
+    let word = isPairs ? part.lowerBound / 2 : part.lowerBound, source = matrix.start + part.lowerBound * matrix.stride
+    for first in stride(from: 0, to: rows, by: 16) {
+      kernels.pack(
+        isPairs, source + first, 1, matrix.stride, min(16, rows - first), part.count,
+        start + first * words + word * 16)
+    }
+  }
 }
 
 /// Panels with memory of their own.
-struct GemmOperand {
+struct GemmOperand: Sendable {
   let panels: GemmPanels
   private let storage: Storage
 
@@ -69,6 +80,11 @@ struct GemmOperand {
   }
 }
 
+/// What a product's gradient with respect to its weight reads: the input, as an operand.
+public struct ProductInput: Sendable {
+  let transpose: GemmOperand
+}
+
 extension CPUBackend {
   var multipliesPairs: Bool { precision == .bf16 }
 
@@ -76,8 +92,17 @@ extension CPUBackend {
   func operand(_ matrix: MatrixView) -> GemmOperand {
     let operand = GemmOperand(rows: matrix.rows, columns: matrix.columns, isPairs: multipliesPairs)
     let panels = operand.panels
-    overRows(panels.panels, elementsPerRow: 4 * matrix.columns) { range in
-      for index in range { panels.pack(index, of: matrix, kernels) }
+    guard matrix.isTransposed else {
+      overRows(panels.panels, elementsPerRow: 4 * matrix.columns) { range in
+        for index in range { panels.pack(index, of: matrix, kernels) }
+      }
+      return operand
+    }
+    let step = 32
+    overRows((matrix.columns + step - 1) / step, elementsPerRow: step * matrix.rows) { range in
+      for part in range {
+        panels.pack(columns: part * step..<min(matrix.columns, (part + 1) * step), of: matrix, kernels)
+      }
     }
     return operand
   }
@@ -113,6 +138,21 @@ extension CPUBackend {
     return operand
   }
 
+  /// A matrix in rows as an operand, and its transpose as another: memory is read once for both.
+  func operands(both x: Tensor) -> (rows: GemmOperand, transpose: GemmOperand) {
+    let count = x.shape.rows, columns = x.shape.columns, isPairs = multipliesPairs
+    let one = GemmOperand(rows: count, columns: columns, isPairs: isPairs)
+    let other = GemmOperand(rows: columns, columns: count, isPairs: isPairs)
+    let (panels, turned) = (one.panels, other.panels), (rows, transpose) = (MatrixView(x), MatrixView(x, transposed: true))
+    overRows(panels.panels, elementsPerRow: 16 * columns) { range in
+      for index in range {
+        panels.pack(index, of: rows, kernels)
+        turned.pack(columns: index * 16..<min(count, index * 16 + 16), of: transpose, kernels)
+      }
+    }
+    return (one, other)
+  }
+
   /// left · rightᵀ → `[left rows, right rows]`
   func gemm(_ left: GemmOperand, _ right: GemmOperand) -> Tensor {
     let y = Tensor(shape: [left.panels.rows, right.panels.rows], backend: self)
@@ -133,11 +173,20 @@ extension CPUBackend {
     return y
   }
 
-  public func productInputGradient(_ upstream: Tensor, weight: Tensor) -> Tensor {
-    gemm(operand(MatrixView(upstream)), operand(weight: weight, transposed: true))
+  public func products(remembering x: Tensor, _ weights: [Tensor]) -> ([Tensor], ProductInput) {
+    let (left, input) = operands(both: x)
+    return (weights.map { gemm(left, operand(weight: $0, transposed: false)) }, ProductInput(transpose: input))
   }
 
-  public func productWeightGradient(_ upstream: Tensor, x: Tensor) -> Tensor {
-    gemm(operand(MatrixView(upstream, transposed: true)), operand(MatrixView(x, transposed: true)))
+  public func productGradients(
+    _ upstream: Tensor, weight: Tensor?, input: ProductInput?
+  ) -> (input: Tensor?, weight: Tensor?) {
+    guard let weight, let input else {
+      return (
+        weight.map { gemm(operand(MatrixView(upstream)), operand(weight: $0, transposed: true)) },
+        input.map { gemm(operand(MatrixView(upstream, transposed: true)), $0.transpose) })
+    }
+    let (rows, transpose) = operands(both: upstream)
+    return (gemm(rows, operand(weight: weight, transposed: true)), gemm(transpose, input.transpose))
   }
 }

@@ -8,14 +8,21 @@ extension Tensor {
   /// kernel counts as none.
   public func products(_ weights: [Tensor]) -> [Tensor] {
     guard needsGradient || weights.contains(where: \.needsGradient) else { return backend.products(self, weights) }
-    let results = backend.products(self, weights)
+    var results: [Tensor], input: ProductInput?
+    if weights.contains(where: \.needsGradient) {
+      (results, input) = backend.products(remembering: self, weights)
+    } else {
+      results = backend.products(self, weights)
+    }
     return zip(results, weights).map { result, weight in
       guard needsGradient || weight.needsGradient else { return result }
-      let inputShape = shape
       return result.recorded([
-        // With a constant weight the input itself is not kept.
-        Pullback(to: self) { $0.backend.productInputGradient($0, weight: weight).reshaped(inputShape) },
-        Pullback(to: weight) { $0.backend.productWeightGradient($0, x: self) },
+        // What a constant factor is not needed for is not kept.
+        Pullback(to: [self, weight]) {
+          [shape, factor = needsGradient ? weight : nil, input = weight.needsGradient ? input : nil] in
+          let found = $0.backend.productGradients($0, weight: factor, input: input)
+          return [found.input?.reshaped(shape), found.weight]
+        }
       ])
     }
   }
