@@ -72,6 +72,10 @@ let package = Package(
     .testTarget(name: "GenerationTests", dependencies: ["Generation", "TestSupport"]),
     .testTarget(
       name: "QuantizationTests", dependencies: ["Quantization", "TestSupport"], exclude: ["Fixtures"]),
+    .testTarget(
+      name: "TrainingTests",
+      dependencies: ["Checkpoints", "JSON", "Layers", "Models", "Tensors", "Training", "TrainingData", "TestSupport"],
+      exclude: ["Fixtures"]),
     .testTarget(name: "MalmoiTests", dependencies: ["Malmoi", "TestSupport"]),
     .testTarget(name: "CommandTests", dependencies: ["Checkpoints", "MalmoiCommand", "Tensors", "TestSupport"]),
   ],
