@@ -31,8 +31,6 @@ let package = Package(
     .target(name: "Checkpoints", dependencies: ["JSON", "Layers", "Tensors", "Tokenization", orderedCollections]),
     .target(name: "Models", dependencies: ["JSON", "Layers", "Checkpoints"]),
     .target(name: "Generation", dependencies: ["Models", "Tokenization", "ChatTemplates", orderedCollections]),
-    .target(name: "Randomness"),
-    .target(name: "TrainingData"),
     .target(name: "Training", dependencies: ["Randomness", "Checkpoints", "JSON", "Layers", "Models", "Tensors", "TrainingData", crypto]),
     .target(name: "Quantization", dependencies: ["Checkpoints", "Generation", "Layers", "Models", "Tensors"]),
     .target(name: "Hub", dependencies: [crypto]),
