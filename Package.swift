@@ -27,15 +27,24 @@ let package = Package(
     .target(name: "Tokenization", dependencies: ["JSON"]),
     .target(name: "TokenizerTraining", dependencies: ["JSON", "Tokenization"]),
     .target(name: "ChatTemplates", dependencies: ["JSON", orderedCollections]),
+    .target(name: "Randomness"),
+    .target(name: "Conversations", dependencies: ["ChatTemplates", "Tokenization", orderedCollections]),
+    // Debian: zlib1g-dev; part of macOS.
+    .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
+    .target(
+      name: "TrainingData",
+      dependencies: ["CZlib", "ChatTemplates", "Conversations", "JSON", "Randomness", "Tokenization", crypto]),
     .target(name: "Layers", dependencies: ["Tensors"]),
     .target(name: "Checkpoints", dependencies: ["JSON", "Layers", "Tensors", "Tokenization", orderedCollections]),
     .target(name: "Models", dependencies: ["JSON", "Layers", "Checkpoints"]),
-    .target(name: "Generation", dependencies: ["Models", "Tokenization", "ChatTemplates", orderedCollections]),
+    .target(name: "Generation", dependencies: ["Models", "Randomness", "Tokenization", orderedCollections]),
     .target(name: "Quantization", dependencies: ["Checkpoints", "Generation", "Layers", "Models", "Tensors"]),
     .target(name: "Hub", dependencies: [crypto]),
     .target(
       name: "Malmoi",
-      dependencies: ["ChatTemplates", "Checkpoints", "Generation", "Hub", "Models", "Tensors", "Tokenization"]),
+      dependencies: [
+        "ChatTemplates", "Checkpoints", "Conversations", "Generation", "Hub", "Models", "Tensors", "Tokenization",
+      ]),
     // Debian: libedit-dev; part of macOS.
     .systemLibrary(name: "CEditLine", providers: [.apt(["libedit-dev"])]),
     .executableTarget(
@@ -49,8 +58,8 @@ let package = Package(
     .executableTarget(
       name: "Fuzz",
       dependencies: [
-        "ChatTemplates", "Checkpoints", "Generation", "JSON", "Layers", "Models", "Tensors", "Tokenization",
-        argumentParser,
+        "ChatTemplates", "Checkpoints", "Generation", "JSON", "Layers", "Models", "Randomness", "Tensors",
+        "Tokenization", argumentParser,
       ]),
     .target(
       name: "TestSupport", dependencies: ["Checkpoints", "Hub", "Models", "Tensors", "Tokenization"],
@@ -62,6 +71,8 @@ let package = Package(
       name: "TokenizerTrainingTests", dependencies: ["JSON", "TokenizerTraining", "TestSupport"],
       exclude: ["Fixtures"]),
     .testTarget(name: "ChatTemplatesTests", dependencies: ["ChatTemplates", "TestSupport"], exclude: ["Fixtures"]),
+    .testTarget(
+      name: "TrainingDataTests", dependencies: ["ChatTemplates", "TrainingData", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(name: "HubTests", dependencies: ["Hub", "TestSupport"]),
     .testTarget(name: "ModelsTests", dependencies: ["Models", "TestSupport"], exclude: ["Fixtures"]),
