@@ -74,7 +74,7 @@ struct CorpusBuilder {
     let manifest = CorpusManifest(
       fingerprint: fingerprint, sources: sources, vocabulary: tokenizer.vocabularyCount, layout: layout,
       tokens: tokens, documents: count, bytes: documents.byteCount, duplicates: documents.duplicates,
-      blanks: documents.blanks, skippedLines: skipped, indexDigest: SHA256.hash(data: index).hexadecimal)
+      blanks: documents.blanks, skippedLines: skipped, indexDigest: sha256(index))
     try write(index, to: folder + "/" + CorpusManifest.indexName)
     try write(Array((manifest.json.text(indent: 2) + "\n").utf8), to: folder + "/" + CorpusManifest.name)
   }

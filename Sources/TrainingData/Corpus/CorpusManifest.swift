@@ -53,7 +53,7 @@ struct CorpusManifest: Equatable {
       "after": ids(boundary.after),
       "sizes": [.int(options.pieceSize), .int(options.shardSize), .int(options.blockSize)],
     ]
-    return SHA256.hash(data: Array(value.text().utf8)).hexadecimal
+    return sha256(Array(value.text().utf8))
   }
 
   var json: JSONValue {
@@ -132,6 +132,9 @@ struct CorpusManifest: Equatable {
     self.indexDigest = indexDigest
   }
 }
+
+/// The SHA-256 in hexadecimal digits.
+package func sha256(_ bytes: [UInt8]) -> String { SHA256.hash(data: bytes).hexadecimal }
 
 extension Sequence<UInt8> {
   var hexadecimal: String {

@@ -9,6 +9,8 @@ struct TextPiece {
     case text(isFirst: Bool, isLast: Bool)
     /// Whole lines, a record each.
     case lines
+    /// A JSON array of records.
+    case array
   }
 
   var content: Content
@@ -24,6 +26,8 @@ struct TextPiece {
 struct PieceReader {
   /// A record may not be longer, so that a file without line breaks cannot fill the memory.
   static let lineLimit = 64 << 20
+  /// The most bytes of an array, which has to be read whole.
+  static let arrayLimit = 1 << 30
 
   private let pieceSize: Int
   private let separator: [UInt8]?
@@ -51,16 +55,19 @@ struct PieceReader {
         try open(file)
         continue
       }
-      if let piece = try file.kind == .text ? text(reader) : lines(reader) { return piece }
+      let piece =
+        switch file.kind {
+        case .text: try text(reader)
+        case .lines: try lines(reader)
+        case .array: try array(reader)
+        }
+      if let piece { return piece }
       finishedBytes += file.byteCount
       current = nil
     }
   }
 
   private mutating func open(_ file: SourceFile) throws(TrainingDataError) {
-    guard file.kind != .array else {
-      throw TrainingDataError(path: file.path, message: "expected text or JSON Lines, found a JSON file")
-    }
     current = (file, try FileReader(path: file.path))
     buffer.removeAll(keepingCapacity: true)
     (start, line, isFirst) = (0, 1, true)
@@ -156,5 +163,19 @@ struct PieceReader {
       }
       wanted = 2 * ahead
     }
+  }
+
+  private mutating func array(_ reader: FileReader) throws(TrainingDataError) -> TextPiece? {
+    while !reader.isAtEnd {
+      guard buffer.count <= Self.arrayLimit else {
+        let limit = Self.arrayLimit >> 20
+        throw TrainingDataError(
+          path: current?.file.path, message: "is longer than \(limit) MiB, the most that is read of a JSON array; "
+            + "JSON Lines may be of any length")
+      }
+      try fill(2 * max(buffer.count - start, pieceSize))
+    }
+    let count = buffer.count - start
+    return count > 0 ? take(count, .array) : nil
   }
 }

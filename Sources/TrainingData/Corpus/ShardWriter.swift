@@ -128,6 +128,6 @@ struct ShardLayout: Equatable {
 }
 
 /// The CRC-32 of zlib.
-func checksum(of bytes: [UInt8]) -> UInt32 {
+package func checksum(of bytes: [UInt8]) -> UInt32 {
   bytes.withUnsafeBufferPointer { UInt32(truncatingIfNeeded: crc32(0, $0.baseAddress, UInt32($0.count))) }
 }

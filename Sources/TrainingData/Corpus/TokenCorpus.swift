@@ -1,5 +1,4 @@
 // Text that has been tokenized once, on the disk: opened in an instant, read from anywhere.
-import Crypto
 import Foundation
 import Synchronization
 import Tokenization
@@ -127,7 +126,7 @@ public final class TokenCorpus: Sendable {
     }
     let index = try Shard(path: path + "/" + CorpusManifest.indexName, size: manifest.indexSize)
     let bytes = try index.read(0..<manifest.indexSize)
-    guard SHA256.hash(data: bytes).hexadecimal == manifest.indexDigest else {
+    guard sha256(bytes) == manifest.indexDigest else {
       throw TrainingDataError(path: index.path, message: "is not what the manifest says" + Self.advice)
     }
     let (documents, blocks) = (manifest.documents, manifest.blockCount)

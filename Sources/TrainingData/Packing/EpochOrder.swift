@@ -59,21 +59,21 @@ struct EpochOrder: Sendable {
   }
 }
 
-/// The orders of the epochs in use. Two are kept, for those who read ahead across the end of one.
-final class EpochOrders: Sendable {
-  private let make: @Sendable (Int) -> EpochOrder
-  private let kept = Mutex<[(epoch: Int, order: EpochOrder)]>([])
+/// What is worked out once per epoch. Two are kept, for those who read ahead across the end of one.
+final class EpochCache<Value: Sendable>: Sendable {
+  private let make: @Sendable (Int) -> Value
+  private let kept = Mutex<[(epoch: Int, value: Value)]>([])
 
-  init(make: @escaping @Sendable (Int) -> EpochOrder) {
+  init(make: @escaping @Sendable (Int) -> Value) {
     self.make = make
   }
 
-  subscript(epoch: Int) -> EpochOrder {
+  subscript(epoch: Int) -> Value {
     kept.withLock { kept in
-      if let found = kept.first(where: { $0.epoch == epoch }) { return found.order }
-      let order = make(epoch)
-      kept = kept.suffix(1) + [(epoch, order)]
-      return order
+      if let found = kept.first(where: { $0.epoch == epoch }) { return found.value }
+      let value = make(epoch)
+      kept = kept.suffix(1) + [(epoch, value)]
+      return value
     }
   }
 }

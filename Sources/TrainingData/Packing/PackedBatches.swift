@@ -21,7 +21,7 @@ public final class PackedBatches: BatchSource {
   public let packing: Packing
   public let batchesPerEpoch: Int
   private let rowCount: Int
-  private let orders: EpochOrders
+  private let orders: EpochCache<EpochOrder>
 
   /// - Parameter sequenceLength: tokens of a row; the token after it, which the last one is to be followed by, comes
   ///   from the same document or is not learnt.
@@ -54,7 +54,7 @@ public final class PackedBatches: BatchSource {
     rowCount = rows
     batchesPerEpoch = (rows + rowsPerBatch - 1) / rowsPerBatch
     let segments = part.segments
-    orders = EpochOrders { epoch in
+    orders = EpochCache { epoch in
       EpochOrder(
         segments, rowCount: packing == .crops ? 0 : rows, seed: seed, epoch: packing == .crops ? nil : epoch)
     }
