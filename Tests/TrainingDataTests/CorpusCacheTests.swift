@@ -106,7 +106,7 @@ import TrainingData
     #expect(throws: TrainingDataError.self) { try opening { $0.append(0) } }
     let flipped = try opening { $0[70] ^= 1 }
     // What lies before is whole, and can be used.
-    let start = 2 * 96
+    let start = 2 * 640
     _ = try flipped.tokens(0..<start + 32)
     let error = #expect(throws: TrainingDataError.self) { try flipped.tokens(start + 10..<start + 40) }
     #expect(error?.path == shard)

@@ -113,7 +113,7 @@ func smallSizes(threads: Int = 1) -> CorpusOptions {
   var options = CorpusOptions()
   options.pieceSize = 64
   options.blockSize = 64
-  options.shardSize = 96
+  options.shardSize = 640
   options.threads = threads
   return options
 }

@@ -110,6 +110,11 @@ public struct ExampleEncoder: Sendable {
 
   // MARK: Decoders
 
+  /// All tokens of a decoder's example, and which of them are learnt.
+  package func tokens(of record: TrainingRecord) throws -> (ids: [Int32], isLearnt: [Bool]) {
+    try annotated(record).tokens(tokenizer)
+  }
+
   private func continuation(_ text: AnnotatedText) -> Encoded {
     var (ids, isLearnt) = text.tokens(tokenizer)
     let isTruncated = ids.count > maximumLength
