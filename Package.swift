@@ -27,16 +27,27 @@ let package = Package(
     .target(name: "Tokenization", dependencies: ["JSON"]),
     .target(name: "TokenizerTraining", dependencies: ["JSON", "Tokenization"]),
     .target(name: "ChatTemplates", dependencies: ["JSON", orderedCollections]),
+    .target(name: "Randomness"),
+    .target(name: "Conversations", dependencies: ["ChatTemplates", "Tokenization", orderedCollections]),
+    // Debian: zlib1g-dev; part of macOS.
+    .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
+    .target(
+      name: "TrainingData",
+      dependencies: ["CZlib", "ChatTemplates", "Conversations", "JSON", "Randomness", "Tokenization", crypto]),
     .target(name: "Layers", dependencies: ["Tensors"]),
     .target(name: "Checkpoints", dependencies: ["JSON", "Layers", "Tensors", "Tokenization", orderedCollections]),
     .target(name: "Models", dependencies: ["JSON", "Layers", "Checkpoints"]),
-    .target(name: "Generation", dependencies: ["Models", "Tokenization", "ChatTemplates", orderedCollections]),
-    .target(name: "Training", dependencies: ["Randomness", "Checkpoints", "JSON", "Layers", "Models", "Tensors", "TrainingData", crypto]),
+    .target(name: "Generation", dependencies: ["Models", "Randomness", "Tokenization", orderedCollections]),
+    .target(
+      name: "Training",
+      dependencies: ["Checkpoints", "JSON", "Layers", "Models", "Randomness", "Tensors", "TrainingData", crypto]),
     .target(name: "Quantization", dependencies: ["Checkpoints", "Generation", "Layers", "Models", "Tensors"]),
     .target(name: "Hub", dependencies: [crypto]),
     .target(
       name: "Malmoi",
-      dependencies: ["ChatTemplates", "Checkpoints", "Generation", "Hub", "Models", "Tensors", "Tokenization"]),
+      dependencies: [
+        "ChatTemplates", "Checkpoints", "Conversations", "Generation", "Hub", "Models", "Tensors", "Tokenization",
+      ]),
     // Debian: libedit-dev; part of macOS.
     .systemLibrary(name: "CEditLine", providers: [.apt(["libedit-dev"])]),
     .executableTarget(
@@ -51,8 +62,8 @@ let package = Package(
     .executableTarget(
       name: "Fuzz",
       dependencies: [
-        "ChatTemplates", "Checkpoints", "Generation", "JSON", "Layers", "Models", "Tensors", "Tokenization",
-        argumentParser,
+        "ChatTemplates", "Checkpoints", "Generation", "JSON", "Layers", "Models", "Randomness", "Tensors",
+        "Tokenization", argumentParser,
       ]),
     .target(
       name: "TestSupport", dependencies: ["Checkpoints", "Hub", "Models", "Tensors", "Tokenization"],
@@ -64,6 +75,8 @@ let package = Package(
       name: "TokenizerTrainingTests", dependencies: ["JSON", "TokenizerTraining", "TestSupport"],
       exclude: ["Fixtures"]),
     .testTarget(name: "ChatTemplatesTests", dependencies: ["ChatTemplates", "TestSupport"], exclude: ["Fixtures"]),
+    .testTarget(
+      name: "TrainingDataTests", dependencies: ["ChatTemplates", "TrainingData", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(name: "HubTests", dependencies: ["Hub", "TestSupport"]),
     .testTarget(name: "ModelsTests", dependencies: ["Models", "TestSupport"], exclude: ["Fixtures"]),

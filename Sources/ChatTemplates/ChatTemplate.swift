@@ -44,6 +44,21 @@ public struct ChatTemplate: Sendable {
     eosToken: String? = nil, context: [String: JinjaValue] = [:], clock: TemplateClock = TemplateClock(),
     limits: TemplateLimits = TemplateLimits()
   ) throws(TemplateError) -> String {
+    try rendering(
+      messages: messages, tools: tools, addGenerationPrompt: addGenerationPrompt, bosToken: bosToken,
+      eosToken: eosToken, context: context, clock: clock, limits: limits
+    ).text
+  }
+
+  /// Renders a conversation as ``render(messages:tools:addGenerationPrompt:bosToken:eosToken:context:clock:limits:)``
+  /// does, and says which parts the template marks as the model's.
+  ///
+  /// - Throws: ``TemplateError``; its reason is `raised` when the template refuses the conversation.
+  public func rendering(
+    messages: [ChatMessage], tools: [JinjaValue]? = nil, addGenerationPrompt: Bool = false, bosToken: String? = nil,
+    eosToken: String? = nil, context: [String: JinjaValue] = [:], clock: TemplateClock = TemplateClock(),
+    limits: TemplateLimits = TemplateLimits()
+  ) throws(TemplateError) -> Rendering {
     var variables: [String: JinjaValue] = [
       "messages": .array(messages.map(\.value)),
       "tools": tools.map(JinjaValue.array) ?? .null,
@@ -53,7 +68,7 @@ public struct ChatTemplate: Sendable {
     variables["bos_token"] = bosToken.map(JinjaValue.string)
     variables["eos_token"] = eosToken.map(JinjaValue.string)
     variables.merge(context) { $1 }
-    return try render(variables: variables, clock: clock, limits: limits).text
+    return try render(variables: variables, clock: clock, limits: limits)
   }
 
   /// Renders the template with exactly the given variables.

@@ -1,7 +1,7 @@
 // A run must be repeatable from its seed and number alone, so all chance comes from here.
-import Generation
+import Randomness
 
-typealias SeededGenerator = Generation.SeededGenerator
+typealias SeededGenerator = Randomness.SeededGenerator
 
 extension SeededGenerator {
   init(seed: UInt64, run: Int) {
@@ -11,9 +11,6 @@ extension SeededGenerator {
 
   /// True once in `times`.
   mutating func chance(_ times: Int) -> Bool { below(times) == 0 }
-
-  /// A number in `0 ..< bound`; 0 for a bound below 1.
-  mutating func below(_ bound: Int) -> Int { bound > 0 ? Int.random(in: 0..<bound, using: &self) : 0 }
 
   /// A range inside `0 ..< count` of at most `most` elements.
   mutating func range(in count: Int, atMost most: Int) -> Range<Int> {

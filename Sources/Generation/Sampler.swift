@@ -1,22 +1,6 @@
 // Draws one token from the scores of a vocabulary.
 import Foundation
-
-/// A sequence of random numbers that a seed determines (SplitMix64, Steele et al. 2014).
-package struct SeededGenerator: RandomNumberGenerator {
-  private var state: UInt64
-
-  package init(seed: UInt64) {
-    state = seed
-  }
-
-  package mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
-    return z ^ z >> 31
-  }
-}
+import Randomness
 
 /// Chooses tokens for one sequence.
 package struct Sampler {

@@ -1,5 +1,6 @@
 // A conversation with a model.
 import ChatTemplates
+import Conversations
 import Generation
 import Synchronization
 

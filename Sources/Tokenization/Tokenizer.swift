@@ -246,15 +246,35 @@ public final class Tokenizer: Sendable {
         scratch.lend { scratch in pipeline.tokens(bytes, specialTokens, scratch) }
       }
     }
-    // These lose nothing of a text, so each token stands for as many bytes as it decodes to.
-    var position = addsSpacePrefix && !text.isEmpty ? -1 : 0
-    var word = -1
+    // These lose nothing of a text but the white space that some special tokens swallow, so each token stands for as
+    // many bytes as it decodes to; the space that is put before a text, again after each special token, is not there.
+    let bytes = Array(text.utf8)
+    var position = 0, word = -1, isAfterSpecial = true
     return encode(text, specialTokens: specialTokens, addsBoundaryTokens: false).map { id in
+      let isSpecial = [.control, .userDefined, .unknown].contains(kinds[Int(id)])
+      if swallowsSpaceBefore.contains(id) { position = afterSpace(in: bytes, from: position) }
       let start = position
-      position += bytes(of: id).count
+      position += self.bytes(of: id).count
+      if addsSpacePrefix, isAfterSpecial, !isSpecial { position -= 1 }
+      isAfterSpecial = isSpecial
+      let end = min(max(start, position), bytes.count)
+      position = swallowsSpaceAfter.contains(id) ? afterSpace(in: bytes, from: end) : end
       word += 1
-      return TextPipeline.Token(id: id, start: max(0, start), end: max(0, position), word: word)
+      return TextPipeline.Token(id: id, start: min(start, end), end: end, word: word)
     }
+  }
+
+  private func afterSpace(in bytes: [UInt8], from position: Int) -> Int {
+    var position = position
+    while position < bytes.count, isASCIISpace(bytes[position]) { position += 1 }
+    return position
+  }
+
+  /// The tokens of a text, without boundary tokens, each with the bytes of the text that it stands for.
+  package func placedTokens(
+    _ text: String, specialTokens: SpecialTokenParsing = .none
+  ) -> [(id: Int32, bytes: Range<Int>)] {
+    tokens(text, specialTokens).map { ($0.id, $0.start..<max($0.start, $0.end)) }
   }
 
   private func encodePlain(

@@ -1,6 +1,7 @@
 // Counting words is most of the work on a large text, and every line can be cut alone: all threads do it.
 import Dispatch
 import Synchronization
+import Tokenization
 
 /// Cuts a line of text into the words that are learnt from.
 protocol WordSplitter: Sendable {

@@ -1,0 +1,132 @@
+// From a piece of text to the tokens of its documents: the part of the work that threads share.
+import Crypto
+import JSON
+import Tokenization
+
+/// The tokens of a document, or of a part of one.
+struct EncodedPart {
+  var tokens: [Int32]
+  /// Bytes of its text in UTF-8.
+  var byteCount: Int
+  /// Of the text with each run of white space as one space and none at the ends.
+  var hash: DocumentHash
+  /// Whether there is nothing but white space.
+  var isBlank: Bool
+  var isFirst = true
+  var isLast = true
+}
+
+/// 128 bits that tell documents apart: the beginning of a SHA-256.
+struct DocumentHash: Hashable {
+  var high: UInt64
+  var low: UInt64
+
+  init(_ bytes: some Sequence<UInt8>) {
+    var hasher = SHA256()
+    let storage = ContiguousArray(bytes)
+    storage.withUnsafeBytes { hasher.update(bufferPointer: $0) }
+    (high, low) = hasher.finalize().withUnsafeBytes { digest in
+      (
+        UInt64(littleEndian: digest.loadUnaligned(fromByteOffset: 0, as: UInt64.self)),
+        UInt64(littleEndian: digest.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+      )
+    }
+  }
+
+  /// The hash of a document whose parts have these hashes.
+  func followed(by next: DocumentHash) -> DocumentHash {
+    var bytes: [UInt8] = []
+    for word in [high, low, next.high, next.low] { withUnsafeBytes(of: word.littleEndian) { bytes += $0 } }
+    return DocumentHash(bytes)
+  }
+
+  /// Of normalised text.
+  init(normalizing text: UnsafeBufferPointer<UInt8>) {
+    var plain: ContiguousArray<UInt8> = []
+    plain.reserveCapacity(text.count)
+    var isSpaceOwed = false
+    for byte in text {
+      if byte == 0x20 || 0x09...0x0D ~= byte {
+        isSpaceOwed = !plain.isEmpty
+      } else {
+        if isSpaceOwed { plain.append(0x20) }
+        isSpaceOwed = false
+        plain.append(byte)
+      }
+    }
+    self.init(plain)
+  }
+}
+
+/// Tokenizes pieces; the same for all threads.
+struct PieceEncoder: Sendable {
+  struct Result {
+    var parts: [EncodedPart] = []
+    var skipped = SkippedData()
+  }
+
+  let tokenizer: Tokenizer
+  let textField: String
+  let skipsBad: Bool
+  let boundary: (before: [Int32], after: [Int32])
+
+  /// - Throws: ``TrainingDataError`` for a line that cannot be used, if these are not skipped.
+  func encode(_ piece: TextPiece) throws(TrainingDataError) -> Result {
+    var result = Result()
+    switch piece.content {
+    case .text(let isFirst, let isLast):
+      let text = try wellFormed(piece, &result.skipped)
+      var part = text.withUnsafeBufferPointer { encoded($0) }
+      part.isFirst = isFirst
+      part.isLast = isLast
+      result.parts = [part]
+    case .array:
+      throw TrainingDataError(path: piece.path, message: "expected text or JSON Lines, found a JSON file")
+    case .lines:
+      try RecordLines.forEach(in: piece) { (line, number) throws(TrainingDataError) in
+        do throws(JSONError) {
+          var text = try JSONField(RecordLines.record(line)).required(textField).string()
+          result.parts.append(text.withUTF8(encoded))
+        } catch {
+          let located = error.located(path: piece.path, line: number)
+          guard skipsBad else { throw located }
+          result.skipped.add(located)
+        }
+      }
+    }
+    for index in result.parts.indices {
+      if result.parts[index].isFirst { result.parts[index].tokens = boundary.before + result.parts[index].tokens }
+      if result.parts[index].isLast { result.parts[index].tokens += boundary.after }
+    }
+    return result
+  }
+
+  private func encoded(_ text: UnsafeBufferPointer<UInt8>) -> EncodedPart {
+    EncodedPart(
+      tokens: tokenizer.encode(utf8: text, addsBoundaryTokens: false), byteCount: text.count,
+      hash: DocumentHash(normalizing: text), isBlank: text.allSatisfy { $0 == 0x20 || 0x09...0x0D ~= $0 })
+  }
+
+  /// The bytes of a piece of text, without the lines that are not UTF-8 if these are skipped.
+  private func wellFormed(_ piece: TextPiece, _ skipped: inout SkippedData) throws(TrainingDataError) -> [UInt8] {
+    guard let malformed = piece.bytes.withUnsafeBufferPointer(firstMalformed) else { return piece.bytes }
+    guard skipsBad else {
+      let line = piece.line + piece.bytes[..<malformed].count { $0 == 0x0A }
+      throw RecordLines.notUTF8(at: malformed - (piece.bytes[..<malformed].lastIndex(of: 0x0A) ?? -1) - 1)
+        .located(path: piece.path, line: line)
+    }
+    var kept: [UInt8] = [], number = piece.line, rest = piece.bytes[...]
+    while !rest.isEmpty {
+      let end = rest.firstIndex(of: 0x0A).map { $0 + 1 } ?? rest.endIndex
+      let line = rest[..<end]
+      if let malformed = line.withUnsafeBufferPointer(firstMalformed) {
+        skipped.add(RecordLines.notUTF8(at: malformed).located(path: piece.path, line: number))
+      } else {
+        kept += line
+      }
+      number += 1
+      rest = rest[end...]
+    }
+    return kept
+  }
+}
