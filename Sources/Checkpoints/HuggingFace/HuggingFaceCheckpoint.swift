@@ -9,6 +9,9 @@ public final class HuggingFaceCheckpoint: Checkpoint {
   public let path: String
   public let metadata: GGUFMetadata
   public let tensorNames: [String]
+  let form: HuggingFaceForm
+  let transforms: [String: TensorTransform]
+  let renames: [(from: String, to: String)]
   private let folder: SafetensorsFolder
   private let recipes: [String: Recipe]
 
@@ -38,6 +41,7 @@ public final class HuggingFaceCheckpoint: Checkpoint {
       throw CheckpointError(path: path + "/config.json", message: "\(error)")
     }
     metadata = translation.metadata
+    (self.form, transforms, renames) = (form, translation.transforms, translation.renames)
     folder = try SafetensorsFolder(path: path)
 
     var names: [String] = [], parts: [String: [(part: Int, source: String)]] = [:]

@@ -80,8 +80,8 @@ public struct HuggingFaceForm: Sendable {
       let isWhole = to.hasSuffix(".bias")
       guard let numbers = Self.match((isWhole ? tensor : stem).split(separator: ".", omittingEmptySubsequences: false), to)
       else { continue }
-      // The head stands beside the model, whose other parts share a beginning.
-      let isHead = from == "lm_head" || from == "embed_out"
+      // Heads stand beside the model, whose other parts share a beginning.
+      let isHead = from == "decoder" || Self.heads.contains { from == $0 || from.hasPrefix($0 + ".") }
       var name = (isHead ? "" : prefixes.first ?? "") + from, rest = numbers[...]
       while let number = rest.popFirst(), let hole = name.firstRange(of: "{}") { name.replaceSubrange(hole, with: number) }
       let end = isWhole ? "" : suffix
@@ -90,6 +90,12 @@ public struct HuggingFaceForm: Sendable {
     }
     return nil
   }
+
+  /// First parts of the names of heads, in all families.
+  private static let heads = [
+    "lm_head", "embed_out", "classifier", "cls", "head", "pre_classifier", "vocab_transform", "vocab_layer_norm",
+    "vocab_projector",
+  ]
 
   /// The numbers that stand for `{}`, nil where the name is another.
   private static func match(_ parts: [Substring], _ pattern: String) -> [Substring]? {
