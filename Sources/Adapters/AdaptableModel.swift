@@ -10,46 +10,58 @@ public protocol AdaptableModel: Module {
   /// Where learnt keys and values are: of the half that writes, where there are two.
   var learntPrefix: Prefix? { get set }
   static var prefixPath: String { get }
-  /// Layers that a prefix has keys and values for, and numbers of a key of all heads.
-  var prefixSizes: (layers: Int, width: Int) { get }
+  /// Layers that a prefix has keys and values for, heads of a key, and its numbers of all heads.
+  var prefixSizes: (layers: Int, heads: Int, width: Int) { get }
   var vocabularySize: Int { get }
   /// What words' vectors are multiplied with.
   var wordScale: Float { get }
+  /// The model's task as PEFT calls it.
+  var taskType: String { get }
   /// Layers of each stack, by the beginning of their paths, with the paths of the norms after them.
   var stacks: [(prefix: String, layers: Int)] { get }
 }
 
 extension Decoder: AdaptableModel {
+  public var taskType: String { "CAUSAL_LM" }
   public var learntPrefix: Prefix? {
     get { prefix }
     set { prefix = newValue }
   }
   public static var prefixPath: String { "prefix" }
-  public var prefixSizes: (layers: Int, width: Int) { (layers.count, configuration.layer.keyWidth) }
+  public var prefixSizes: (layers: Int, heads: Int, width: Int) {
+    (layers.count, configuration.layer.keyValueHeads, configuration.layer.keyWidth)
+  }
   public var vocabularySize: Int { configuration.vocabulary }
   public var wordScale: Float { configuration.embeddingScale }
   public var stacks: [(prefix: String, layers: Int)] { [("", layers.count)] }
 }
 
 extension Encoder: AdaptableModel {
+  public var taskType: String { classifier?.output == nil ? "FEATURE_EXTRACTION" : "SEQ_CLS" }
   public var learntPrefix: Prefix? {
     get { prefix }
     set { prefix = newValue }
   }
   public static var prefixPath: String { "prefix" }
-  public var prefixSizes: (layers: Int, width: Int) { (layers.count, configuration.layer.keyWidth) }
+  public var prefixSizes: (layers: Int, heads: Int, width: Int) {
+    (layers.count, configuration.layer.keyValueHeads, configuration.layer.keyWidth)
+  }
   public var vocabularySize: Int { configuration.vocabulary }
   public var wordScale: Float { 1 }
   public var stacks: [(prefix: String, layers: Int)] { [("", layers.count)] }
 }
 
 extension EncoderDecoder: AdaptableModel {
+  public var taskType: String { "SEQ_2_SEQ_LM" }
   public var learntPrefix: Prefix? {
     get { decoder.prefix }
     set { decoder.prefix = newValue }
   }
   public static var prefixPath: String { "decoder.prefix" }
-  public var prefixSizes: (layers: Int, width: Int) { (decoder.layers.count, configuration.decoder.layer.keyWidth) }
+  public var prefixSizes: (layers: Int, heads: Int, width: Int) {
+    let layer = configuration.decoder.layer
+    return (decoder.layers.count, layer.keyValueHeads, layer.keyWidth)
+  }
   public var vocabularySize: Int { configuration.vocabulary }
   public var wordScale: Float { configuration.embeddingScale }
   public var stacks: [(prefix: String, layers: Int)] {

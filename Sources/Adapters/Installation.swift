@@ -10,13 +10,13 @@ extension Adapter {
   /// - Throws: ``AdapterError`` for an adapter that was made for another model, or a model that has one already.
   public func apply(to model: inout some AdaptableModel) throws {
     var rest = tensors
-    let path = type(of: model).prefixPath, sizes = model.prefixSizes
+    let path = type(of: model).prefixPath, sizes = model.prefixSizes, backend = model.backend
     if case .prefix(let tokens) = configuration.method {
       try model.checkBare()
       model.learntPrefix = Prefix(
         layers: try (0..<sizes.layers).map { layer in
           let part = { (name: String) in
-            try rest.take("\(path).\(layer).\(name)", shape: [tokens, sizes.width], on: model.backend)
+            try rest.take("\(path).\(layer).\(name)", shape: [tokens, sizes.width], on: backend)
           }
           return Prefix.Layer(keys: try part("keys"), values: try part("values"))
         })

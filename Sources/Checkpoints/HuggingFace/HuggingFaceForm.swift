@@ -80,9 +80,7 @@ public struct HuggingFaceForm: Sendable {
       let isWhole = to.hasSuffix(".bias")
       guard let numbers = Self.match((isWhole ? tensor : stem).split(separator: ".", omittingEmptySubsequences: false), to)
       else { continue }
-      // Heads stand beside the model, whose other parts share a beginning.
-      let isHead = from == "decoder" || Self.heads.contains { from == $0 || from.hasPrefix($0 + ".") }
-      var name = (isHead ? "" : prefixes.first ?? "") + from, rest = numbers[...]
+      var name = qualified(from), rest = numbers[...]
       while let number = rest.popFirst(), let hole = name.firstRange(of: "{}") { name.replaceSubrange(hole, with: number) }
       let end = isWhole ? "" : suffix
       guard let hole = name.firstRange(of: "{}") else { return [name + end] }
@@ -96,6 +94,12 @@ public struct HuggingFaceForm: Sendable {
     "lm_head", "embed_out", "classifier", "cls", "head", "pre_classifier", "vocab_transform", "vocab_layer_norm",
     "vocab_projector",
   ]
+
+  /// A name with the beginning that the parts of a model share, but for heads, which stand beside it.
+  func qualified(_ stem: String) -> String {
+    let isHead = stem == "decoder" || Self.heads.contains { stem == $0 || stem.hasPrefix($0 + ".") }
+    return (isHead ? "" : prefixes.first ?? "") + stem
+  }
 
   /// The numbers that stand for `{}`, nil where the name is another.
   private static func match(_ parts: [Substring], _ pattern: String) -> [Substring]? {

@@ -14,12 +14,37 @@ public struct HuggingFaceModules: Sendable {
     public var rows: [Int]
     /// Rows of the whole module.
     public var moduleRows: Int
+    /// What is odd about its numbers there.
+    let transform: TensorTransform
+
+    /// Whether a matrix lies there as `[inputs, outputs]`.
+    public var isTransposed: Bool { transform == .transposed }
+
+    /// The part's numbers, `[rows, columns]`, of the whole module's parameter as the folder holds it.
+    /// - Parameter columns: nil for a vector.
+    public func part(of values: [Float], columns: Int?) -> [Float] {
+      let width = columns ?? 1, shift: Float = transform == .plusOne ? 1 : 0
+      let isTransposed = transform == .transposed && columns != nil
+      return rows.flatMap { row in
+        (0..<width).map { values[isTransposed ? $0 * moduleRows + row : row * width + $0] + shift }
+      }
+    }
+
+    /// Puts the part's numbers into the whole module's parameter as the folder holds it.
+    public func put(_ part: [Float], columns: Int?, into values: inout [Float]) {
+      let width = columns ?? 1, shift: Float = transform == .plusOne ? 1 : 0
+      let isTransposed = transform == .transposed && columns != nil
+      for (own, row) in rows.enumerated() {
+        for column in 0..<width {
+          values[isTransposed ? column * moduleRows + row : row * width + column] = part[own * width + column] - shift
+        }
+      }
+    }
   }
 
   private let checkpoint: any Checkpoint
   private let form: HuggingFaceForm
   private let transforms: [String: TensorTransform]
-  private let renames: [(from: String, to: String)]
   /// An encoder without a head is a class of its own, and its parts have no common beginning.
   private let isBare: Bool
 
@@ -28,10 +53,10 @@ public struct HuggingFaceModules: Sendable {
   public init(_ checkpoint: any Checkpoint, forms: [HuggingFaceForm]) throws {
     self.checkpoint = checkpoint
     if let folder = checkpoint as? HuggingFaceCheckpoint {
-      (form, transforms, renames) = (folder.form, folder.transforms, folder.renames)
+      (form, transforms) = (folder.form, folder.transforms)
     } else {
       let writer = try HuggingFaceWriter(checkpoint, forms: forms)
-      (form, transforms, renames) = (writer.form, writer.transforms, [])
+      (form, transforms) = (writer.form, writer.transforms)
     }
     let architecture = try checkpoint.metadata.string(required: "general.architecture")
     isBare = try checkpoint.metadata.bool("\(architecture).attention.causal") == false
@@ -50,6 +75,13 @@ public struct HuggingFaceModules: Sendable {
     return String(module.dropFirst(prefix.count))
   }
 
+  /// The names of the tensors that one of GGUF's is made of: of a folder those that it has, which may be spelt without
+  /// the beginning that they share.
+  private func names(of stored: String, isExpert: Bool) -> [String]? {
+    if let folder = checkpoint as? HuggingFaceCheckpoint { return folder.sources(of: stored) }
+    return form.names(of: stored, parts: isExpert ? checkpoint.partCount(of: stored) ?? 1 : 1)
+  }
+
   /// The place of a part whose weight, or bias, has this shape.
   /// - Throws: ``CheckpointError`` for a part that has no place there.
   public func place(of path: ModulePath, shape: Shape) throws(CheckpointError) -> Place {
@@ -57,17 +89,15 @@ public struct HuggingFaceModules: Sendable {
     let fault = { (message: String) in
       CheckpointError(path: checkpoint.path, field: "tensor \(stored.printable)", message: message)
     }
-    var name = stored
-    for (from, to) in renames {
-      for suffix in [".weight", ".bias"] where stored == to + suffix { name = from + suffix }
-    }
-    let parts = location.expert == nil ? 1 : checkpoint.partCount(of: stored) ?? 1
-    guard let names = form.names(of: name, parts: parts), names.indices.contains(location.expert ?? 0) else {
-      throw fault("has no name in a model of type \(form.modelTypes[0])")
-    }
+    guard let names = names(of: stored, isExpert: location.expert != nil), names.indices.contains(location.expert ?? 0)
+    else { throw fault("has no name in a model of type \(form.modelTypes[0])") }
     var module = names[location.expert ?? 0]
-    for suffix in [".weight", ".bias"] where module.hasSuffix(suffix) { module.removeLast(suffix.utf8.count) }
-    if isBare { module = stem(of: module) }
+    for suffix in [".weight", ".bias", ".gamma", ".beta"] where module.hasSuffix(suffix) {
+      module.removeLast(suffix.utf8.count)
+      break
+    }
+    module = stem(of: module)
+    if !isBare { module = form.qualified(module) }
     let own = shape.rank == 1 ? shape.columns : shape.rows
     var all = own, first = 0
     if location.expert == nil, let whole = try checkpoint.tensor(stored) {
@@ -75,13 +105,10 @@ public struct HuggingFaceModules: Sendable {
       first = location.first
     }
     guard first + own <= all else { throw fault("has \(all) rows, where the model's sizes ask for \(first + own)") }
-    var order: [Int]?
-    switch transforms[HuggingFaceCheckpoint.local(stored)] ?? .none {
-    // Its rows are those of a table of positions, which is no module that adapters know.
-    case .withoutRows: order = nil
-    case let transform: order = try transform.order(rows: all, fault)
-    }
+    let transform = transforms[HuggingFaceCheckpoint.local(stored)] ?? .none
+    if case .withoutRows = transform { throw fault("has other rows than its module, which no adapter can change") }
+    let order = try transform.order(rows: all, fault)
     let rows = (first..<first + own).map { order?[$0] ?? $0 }
-    return Place(module: module, rows: rows, moduleRows: all)
+    return Place(module: module, rows: rows, moduleRows: all, transform: transform)
   }
 }
