@@ -12,9 +12,9 @@ import Tensors
 public struct Adapter: Sendable {
   public var configuration: AdapterConfiguration
   /// `f32` in rows, by path, such as `layers.3.attention.query.lora.a`.
-  public internal(set) var tensors: [String: Tensor]
+  public package(set) var tensors: [String: Tensor]
   /// What LoRA's products are multiplied with, by the path of the projection.
-  public internal(set) var scales: [String: Float]
+  public package(set) var scales: [String: Float]
 
   init(_ configuration: AdapterConfiguration, tensors: [String: Tensor], scales: [String: Float] = [:]) {
     self.configuration = configuration

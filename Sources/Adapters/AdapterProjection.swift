@@ -9,12 +9,17 @@ public protocol AdapterProjection: Projection {
   /// The same, with its own matrices as products read them fastest; no longer to be trained.
   func prepared() throws -> Self
 
-  /// Makes of the base's weight `[outputs, inputs]` and bias those of one plain projection that does the same.
+  /// Makes of the base's weight `[outputs, inputs]` that of one plain projection which does the same.
   /// - Throws: ``AdapterError`` where none does.
-  func merge(into weight: inout [Float], bias: inout [Float]?) throws
+  func merge(into weight: inout [Float]) throws
+
+  /// Makes of the base's bias, which it may not have, that of the same projection.
+  func merge(intoBias bias: inout [Float])
 }
 
 extension AdapterProjection {
+  public func merge(intoBias bias: inout [Float]) {}
+
   public var inputs: Int { base.inputs }
   public var outputs: Int { base.outputs }
   public var plainWeight: Tensor? { nil }

@@ -37,7 +37,7 @@ public struct Bottleneck: AdapterProjection {
     return copy
   }
 
-  public func merge(into weight: inout [Float], bias: inout [Float]?) throws {
+  public func merge(into weight: inout [Float]) throws {
     throw AdapterError(message: "a bottleneck is no linear map and cannot be merged into a weight")
   }
 }

@@ -94,7 +94,7 @@ public struct DoRA: AdapterProjection {
     return copy
   }
 
-  public func merge(into weight: inout [Float], bias: inout [Float]?) {
+  public func merge(into weight: inout [Float]) {
     addLowRank(a: a, b: b, scale: scale, to: &weight)
     let columns = inputs, magnitude = magnitude.values
     for (row, norm) in norms().enumerated() {

@@ -25,9 +25,12 @@ public struct IA3: AdapterProjection {
 
   public func prepared() -> IA3 { self }
 
-  public func merge(into weight: inout [Float], bias: inout [Float]?) {
+  public func merge(into weight: inout [Float]) {
     let columns = inputs, factors = factors.values
     for index in weight.indices { weight[index] *= factors[scalesInput ? index % columns : index / columns] }
-    if !scalesInput, let old = bias { bias = zip(old, factors).map { $0 * $1 } }
+  }
+
+  public func merge(intoBias bias: inout [Float]) {
+    if !scalesInput { bias = zip(bias, factors.values).map { $0 * $1 } }
   }
 }

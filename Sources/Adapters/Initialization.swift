@@ -86,7 +86,7 @@ extension Adapter {
       }
     case .prompt(let tokens, let initial): try maker.addPrompt(tokens, initial, of: model)
     case .bias:
-      for slot in parts.slots where slot.projection.plainWeight != nil && slot.projection.bias == nil && slot.isInLayer {
+      for slot in parts.slots where slot.mayHaveBias {
         let count = slot.projection.outputs
         maker.add(slot.name + ".bias", [count], Array(repeating: 0, count: count))
       }
@@ -154,6 +154,14 @@ extension Adapter {
       }
       tensors["embedding.prompt"] = (model.embedding.weight.rows(at: tokens) * model.wordScale).plainFloats()
     }
+  }
+}
+
+extension ModelParts.Slot {
+  /// Whether a bias can be added: experts and what chooses them have none in any file.
+  fileprivate var mayHaveBias: Bool {
+    projection.plainWeight != nil && projection.bias == nil && isInLayer
+      && !path.parts.contains("experts") && path.parts.last != "router"
   }
 }
 

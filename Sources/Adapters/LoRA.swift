@@ -32,7 +32,7 @@ public struct LoRA: AdapterProjection {
 
   public func prepared() -> LoRA { LoRA(base: base, a: a.packed(), b: b.packed(), scale: scale) }
 
-  public func merge(into weight: inout [Float], bias: inout [Float]?) {
+  public func merge(into weight: inout [Float]) {
     addLowRank(a: a, b: b, scale: scale, to: &weight)
   }
 }

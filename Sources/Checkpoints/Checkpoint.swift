@@ -7,6 +7,12 @@ public struct TensorSize: Sendable {
   public var dataType: DataType
   public var elementCount: Int
   public var byteCount: Int
+
+  package init(dataType: DataType, elementCount: Int, byteCount: Int) {
+    self.dataType = dataType
+    self.elementCount = elementCount
+    self.byteCount = byteCount
+  }
 }
 
 /// A model's metadata and tensors, named as GGUF names them. A GGUF file is one as it stands; a Hugging Face folder is

@@ -146,7 +146,7 @@ public final class CheckpointLoader: ModuleVisitor {
 
 extension GGUFTensor {
   /// These rows alone, or these numbers of a vector; nil where it has not so many.
-  func rows(_ range: Range<Int>) -> GGUFTensor? {
+  package func rows(_ range: Range<Int>) -> GGUFTensor? {
     let isVector = shape.count == 1, all = isVector ? rowLength : rowCount
     guard range.lowerBound >= 0, range.upperBound <= all,
       let bytes = dataType.bytes(forElements: isVector ? 1 : rowLength)

@@ -23,3 +23,13 @@ public struct GGUFTensor: Sendable {
   /// Rows in all.
   public var rowCount: Int { elementCount / rowLength }
 }
+
+extension GGUFTensor {
+  /// A tensor in memory.
+  /// - Parameter bytes: as many as `shape` takes in this data type.
+  package init(name: String, dataType: DataType, shape: [Int], bytes: [UInt8]) {
+    self.init(
+      name: name, dataType: dataType, shape: shape, elementCount: shape.reduce(1, *), source: OwnedBytes(bytes),
+      byteRange: 0..<bytes.count)
+  }
+}
