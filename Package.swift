@@ -30,6 +30,8 @@ let package = Package(
     .target(name: "Layers", dependencies: ["Tensors"]),
     .target(name: "Checkpoints", dependencies: ["JSON", "Layers", "Tensors", "Tokenization", orderedCollections]),
     .target(name: "Models", dependencies: ["JSON", "Layers", "Checkpoints"]),
+    .target(
+      name: "Adapters", dependencies: ["Checkpoints", "JSON", "Layers", "Models", "Tensors", "Tokenization", orderedCollections]),
     .target(name: "Generation", dependencies: ["Models", "Tokenization", "ChatTemplates", orderedCollections]),
     .target(name: "Quantization", dependencies: ["Checkpoints", "Generation", "Layers", "Models", "Tensors"]),
     .target(name: "Hub", dependencies: [crypto]),
@@ -65,6 +67,8 @@ let package = Package(
     .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(name: "HubTests", dependencies: ["Hub", "TestSupport"]),
     .testTarget(name: "ModelsTests", dependencies: ["Models", "TestSupport"], exclude: ["Fixtures"]),
+    .testTarget(
+      name: "AdaptersTests", dependencies: ["Adapters", "Generation", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(name: "GenerationTests", dependencies: ["Generation", "TestSupport"]),
     .testTarget(
       name: "QuantizationTests", dependencies: ["Quantization", "TestSupport"], exclude: ["Fixtures"]),

@@ -96,7 +96,7 @@ private struct PEFTReader {
       throw error(tensor.name, "has the shape \(tensor.shape), where [\(expected)] is expected")
     }
     unread.remove(tensor.name)
-    return (backend.floats(try Tensor(tensor, shape: [tensor.elementCount], backend: backend)).values, tensor.shape)
+    return (backend.floats(try Tensor(tensor, backend: backend)).values, tensor.shape)
   }
 
   mutating func readLowRank(_ form: AdapterConfiguration.LowRank, into adapter: inout Adapter) throws {

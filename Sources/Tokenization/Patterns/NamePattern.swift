@@ -4,9 +4,17 @@
 package struct NamePattern: Sendable {
   private let pattern: Pattern
 
-  /// - Throws: an error that says what in the expression is not understood.
-  package init(_ text: String) throws {
-    pattern = try Pattern("\\A(?:\(text))\\z")
+  /// Why an expression cannot be used.
+  package struct Failure: Error, CustomStringConvertible {
+    package let description: String
+  }
+
+  package init(_ text: String) throws(Failure) {
+    do {
+      pattern = try Pattern("\\A(?:\(text))\\z")
+    } catch {
+      throw Failure(description: error.message)
+    }
   }
 
   /// Whether all of `name` matches; a pattern that takes far longer than the name is long does not.
