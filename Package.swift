@@ -37,10 +37,14 @@ let package = Package(
     .target(name: "Layers", dependencies: ["Tensors"]),
     .target(name: "Checkpoints", dependencies: ["JSON", "Layers", "Tensors", "Tokenization", orderedCollections]),
     .target(name: "Models", dependencies: ["JSON", "Layers", "Checkpoints"]),
+    .target(
+      name: "Adapters", dependencies: ["Checkpoints", "JSON", "Layers", "Models", "Tensors", "Tokenization", orderedCollections]),
     .target(name: "Generation", dependencies: ["Models", "Randomness", "Tokenization", orderedCollections]),
     .target(
       name: "Training",
-      dependencies: ["Checkpoints", "JSON", "Layers", "Models", "Randomness", "Tensors", "TrainingData", crypto]),
+      dependencies: [
+        "Adapters", "Checkpoints", "JSON", "Layers", "Models", "Randomness", "Tensors", "TrainingData", crypto,
+      ]),
     .target(name: "Quantization", dependencies: ["Checkpoints", "Generation", "Layers", "Models", "Tensors"]),
     .target(name: "Hub", dependencies: [crypto]),
     .target(
@@ -80,6 +84,8 @@ let package = Package(
     .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(name: "HubTests", dependencies: ["Hub", "TestSupport"]),
     .testTarget(name: "ModelsTests", dependencies: ["Models", "TestSupport"], exclude: ["Fixtures"]),
+    .testTarget(
+      name: "AdaptersTests", dependencies: ["Adapters", "Generation", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(name: "GenerationTests", dependencies: ["Generation", "TestSupport"]),
     .testTarget(
       name: "QuantizationTests", dependencies: ["Quantization", "TestSupport"], exclude: ["Fixtures"]),

@@ -8,7 +8,7 @@ public struct TensorSize: Sendable {
   public var elementCount: Int
   public var byteCount: Int
 
-  public init(dataType: DataType, elementCount: Int, byteCount: Int) {
+  package init(dataType: DataType, elementCount: Int, byteCount: Int) {
     self.dataType = dataType
     self.elementCount = elementCount
     self.byteCount = byteCount

@@ -84,8 +84,9 @@ public final class CheckpointLoader: ModuleVisitor {
 
   /// - Throws: ``CheckpointError`` when the tensor is missing or has another shape than the model.
   public func visit(_ parameter: inout Tensor, role: ParameterRole, at path: ModulePath) throws {
-    let place = Place(path), expected = parameter.shape
-    let tensor = try find(place, expected)
+    // What was added to a model is in no checkpoint.
+    guard role != .adapter else { return }
+    let expected = parameter.shape, tensor = try Self.find(path, expected, in: checkpoint).tensor
     guard tensor.elementCount == expected.count, tensor.rowLength == expected.columns else {
       let found = tensor.shape.reversed().map(String.init).joined(separator: ", ")
       throw CheckpointError(
@@ -97,35 +98,55 @@ public final class CheckpointLoader: ModuleVisitor {
     case .matrix: parameter = try backend.prepare(loaded)
     case .lookup: parameter = loaded
     case .vector: parameter = try backend.floats(loaded.copied())
+    case .adapter: break
     }
   }
 
-  private func find(_ place: Place, _ expected: Shape) throws(CheckpointError) -> GGUFTensor {
+  /// A part of a model in a checkpoint: a tensor, or some of the rows of one.
+  package struct Location {
+    /// The part alone; it has the name of the whole.
+    package var tensor: GGUFTensor
+    /// Its first row in the whole, or its first number in a vector.
+    package var first = 0
+    /// Which of the experts that share a tensor.
+    package var expert: Int?
+  }
+
+  /// Where a parameter of this shape lies; its own shape may be another in a checkpoint that is at fault.
+  /// - Throws: ``CheckpointError`` when the tensor is missing.
+  package static func find(
+    _ path: ModulePath, _ expected: Shape, in checkpoint: any Checkpoint
+  ) throws(CheckpointError) -> Location {
+    let place = Place(path)
     // Falcon's first norm is the feed-forward layer's where there is a second.
     let second = place.prefix + "attn_norm_2" + place.suffix
     if place.name.hasSuffix("_norm"), checkpoint.contains(second) {
-      if place.name == "attn_norm" { return try checkpoint.tensor(required: second) }
-      if place.name == "ffn_norm" { return try checkpoint.tensor(required: place.prefix + "attn_norm" + place.suffix) }
+      if place.name == "attn_norm" { return Location(tensor: try checkpoint.tensor(required: second)) }
+      if place.name == "ffn_norm" {
+        return Location(tensor: try checkpoint.tensor(required: place.prefix + "attn_norm" + place.suffix))
+      }
     }
     // A vector is cut into numbers, a matrix into rows.
     let own = expected.rank == 1 ? expected.columns : expected.rows
-    if let expert = place.expert, let tensor = try checkpoint.part(expert, of: place.description) { return tensor }
+    if let expert = place.expert, let tensor = try checkpoint.part(expert, of: place.description) {
+      return Location(tensor: tensor, first: expert * own, expert: expert)
+    }
     if let tensor = try checkpoint.tensor(place.description) {
       let rows = tensor.shape.count == 1 ? tensor.rowLength : tensor.rowCount
       let isFused = rows == 2 * own && !checkpoint.contains(place.prefix + "ffn_gate" + place.suffix)
-      guard place.name == "ffn_up", isFused else { return tensor }
+      guard place.name == "ffn_up", isFused else { return Location(tensor: tensor) }
     }
-    guard let fusion = Self.fusions[place.name],
+    guard let fusion = fusions[place.name],
       let whole = try checkpoint.tensor(place.prefix + fusion.whole + place.suffix)
     else { throw CheckpointError(path: checkpoint.path, field: "tensor \(place.description)", message: "missing") }
     let all = whole.shape.count == 1 ? whole.rowLength : whole.rowCount, first = fusion.place(own, all)
-    return whole.rows(first..<first + own) ?? whole
+    return Location(tensor: whole.rows(first..<first + own) ?? whole, first: first)
   }
 }
 
 extension GGUFTensor {
   /// These rows alone, or these numbers of a vector; nil where it has not so many.
-  func rows(_ range: Range<Int>) -> GGUFTensor? {
+  package func rows(_ range: Range<Int>) -> GGUFTensor? {
     let isVector = shape.count == 1, all = isVector ? rowLength : rowCount
     guard range.lowerBound >= 0, range.upperBound <= all,
       let bytes = dataType.bytes(forElements: isVector ? 1 : rowLength)

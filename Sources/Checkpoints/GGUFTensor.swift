@@ -25,10 +25,11 @@ public struct GGUFTensor: Sendable {
 }
 
 extension GGUFTensor {
-  /// A tensor of numbers in memory.
-  package init(name: String, floats: [Float], shape: [Int]) {
+  /// A tensor in memory.
+  /// - Parameter bytes: as many as `shape` takes in this data type.
+  package init(name: String, dataType: DataType, shape: [Int], bytes: [UInt8]) {
     self.init(
-      name: name, dataType: .f32, shape: shape, elementCount: floats.count,
-      source: OwnedBytes(floats.withUnsafeBytes { Array($0) }), byteRange: 0..<floats.count * 4)
+      name: name, dataType: dataType, shape: shape, elementCount: shape.reduce(1, *), source: OwnedBytes(bytes),
+      byteRange: 0..<bytes.count)
   }
 }

@@ -24,6 +24,8 @@ public enum ParameterRole: Sendable {
   case lookup
   /// A vector such as a norm's factors.
   case vector
+  /// Numbers that were added to a finished model in order to train them in its place: `f32` in rows while they are.
+  case adapter
 }
 
 /// Something that is done to every part of a model. It may replace what it visits.

@@ -13,10 +13,23 @@ public protocol Projection: Module {
 
   /// What is added to the product, `[outputs]`; nil for none.
   var bias: Tensor? { get }
+
+  /// The matrices `[…, inputs]` with which the map multiplies what it is given, before anything else; nil where it must
+  /// see its input. So wrappers share in the one op of several maps.
+  var inputWeights: [Tensor]? { get }
+
+  /// The map's result, of the products with ``inputWeights`` in their order.
+  func result(of products: ArraySlice<Tensor>) -> Tensor
 }
 
 extension Projection {
   public var bias: Tensor? { nil }
+  public var inputWeights: [Tensor]? { plainWeight.map { [$0] } }
+
+  public func result(of products: ArraySlice<Tensor>) -> Tensor {
+    let product = products[products.startIndex]
+    return bias.map { product.adding(bias: $0) } ?? product
+  }
 }
 
 /// A product with a weight of any data type.
@@ -33,10 +46,7 @@ public struct Linear: Projection {
   public var outputs: Int { weight.shape[0] }
   public var plainWeight: Tensor? { weight }
 
-  public func callAsFunction(_ x: Tensor) -> Tensor {
-    let product = x.product(weight)
-    return bias.map { product.adding(bias: $0) } ?? product
-  }
+  public func callAsFunction(_ x: Tensor) -> Tensor { result(of: [x.product(weight)][...]) }
 
   public mutating func visit(_ visitor: any ModuleVisitor, at path: ModulePath) throws {
     try visitor.visit(&weight, role: .matrix, at: path)
@@ -46,9 +56,11 @@ public struct Linear: Projection {
 
 /// Applies several projections to the same input, in one op where they allow it.
 public func project(_ x: Tensor, _ projections: [any Projection]) -> [Tensor] {
-  let weights = projections.compactMap(\.plainWeight)
+  let weights = projections.compactMap(\.inputWeights)
   guard weights.count == projections.count else { return projections.map { $0(x) } }
-  return zip(x.products(weights), projections).map { product, projection in
-    projection.bias.map { product.adding(bias: $0) } ?? product
+  var products = x.products(weights.flatMap { $0 })[...]
+  return zip(projections, weights).map { projection, weights in
+    defer { products = products.dropFirst(weights.count) }
+    return projection.result(of: products.prefix(weights.count))
   }
 }

@@ -12,6 +12,8 @@ public struct Decoder: Module {
   public var norm: Norm
   /// Nil where the embedding matrix serves.
   public var head: (any Projection)?
+  /// Learnt keys and values before each text (prefix tuning).
+  public var prefix: Prefix?
 
   /// A model of this shape whose parameters hold nothing yet.
   public init(_ configuration: DecoderConfiguration, backend: any Backend) {
@@ -37,11 +39,24 @@ public struct Decoder: Module {
   /// What the last layer says of each token: `[T]` → `[T, width]`.
   ///
   /// - Parameters:
-  ///   - tokens: of any number of sequences, end to end; each in `0 ..< configuration.vocabulary`.
+  ///   - tokens: of any number of sequences, end to end; each in `0 ..< configuration.vocabulary` or one of
+  ///     ``virtualTokens``.
   ///   - context: knows the sequences; its cache takes the tokens up.
   public func callAsFunction(_ tokens: [Int32], _ context: some AttentionContext) -> Tensor {
-    var x = embedding(tokens)
-    if configuration.embeddingScale != 1 { x = x * configuration.embeddingScale }
+    let vocabulary = configuration.vocabulary
+    guard let prefixed = PrefixContext(prefix, tokens: tokens, vocabulary: vocabulary, over: context) else {
+      return states(tokens, context)
+    }
+    return states(tokens.map { $0 < vocabulary ? $0 : 0 }, prefixed)
+  }
+
+  /// What stands before every text: the numbers that follow the vocabulary's, of tokens that were learnt.
+  public var virtualTokens: [Int32] {
+    Embedding.virtualTokens(after: configuration.vocabulary, prompt: embedding.prompt, prefix: prefix)
+  }
+
+  private func states(_ tokens: [Int32], _ context: some AttentionContext) -> Tensor {
+    var x = embedding(tokens, scale: configuration.embeddingScale)
     if let positionEmbedding { x = x + positionEmbedding(context.positions) }
     for index in layers.indices { x = layers[index](x, context) }
     return x
@@ -63,5 +78,6 @@ public struct Decoder: Module {
       try visitor.visit(&present, at: path / "head")
       head = present
     }
+    try visitor.visit(&prefix, at: path / "prefix")
   }
 }

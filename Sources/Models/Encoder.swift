@@ -35,6 +35,8 @@ public struct Encoder: Module {
   public var layers: [TransformerLayer]
   public var maskHead: MaskHead?
   public var classifier: Classifier?
+  /// Learnt keys and values before each text (prefix tuning).
+  public var prefix: Prefix?
 
   /// A model of this shape whose parameters hold nothing yet.
   public init(_ configuration: EncoderConfiguration, backend: any Backend) {
@@ -62,7 +64,8 @@ public struct Encoder: Module {
   /// What the last layer says of each token: `[T]` → `[T, width]`.
   ///
   /// - Parameters:
-  ///   - tokens: of any number of texts, end to end; each in `0 ..< configuration.vocabulary`.
+  ///   - tokens: of any number of texts, end to end; each in `0 ..< configuration.vocabulary`, or one of
+  ///     ``virtualTokens``, with all of which each text of an adapted model begins.
   ///   - types: the segment of each token; nil for 0.
   ///   - lengths: tokens of each text, at most `configuration.contextLength`.
   ///   - recomputesLayers: see `AttentionContext`.
@@ -70,6 +73,19 @@ public struct Encoder: Module {
     _ tokens: [Int32], types: [Int32]? = nil, lengths: [Int], recomputesLayers: Bool = false
   ) -> Tensor {
     let context = DenseContext(lengths: lengths, isCausal: false, recomputesLayers: recomputesLayers)
+    let vocabulary = configuration.vocabulary
+    guard let prefixed = PrefixContext(prefix, tokens: tokens, vocabulary: vocabulary, over: context) else {
+      return states(tokens, types, context)
+    }
+    return states(tokens.map { $0 < vocabulary ? $0 : 0 }, types, prefixed)
+  }
+
+  /// What stands before every text: the numbers that follow the vocabulary's, of tokens that were learnt.
+  public var virtualTokens: [Int32] {
+    Embedding.virtualTokens(after: configuration.vocabulary, prompt: embedding.prompt, prefix: prefix)
+  }
+
+  private func states(_ tokens: [Int32], _ types: [Int32]?, _ context: some AttentionContext) -> Tensor {
     var x = embedding(tokens)
     if let positionEmbedding { x = x + positionEmbedding(context.positions) }
     if let typeEmbedding { x = x + typeEmbedding(types ?? Array(repeating: 0, count: tokens.count)) }
@@ -89,7 +105,8 @@ public struct Encoder: Module {
 
   /// A score for every label: `[T, width]` of texts of these lengths → `[texts, labels]`; nil for a model without.
   public func labelScores(_ x: Tensor, lengths: [Int]) -> Tensor? {
-    classifier.flatMap { $0($0.pooling.pool(x, lengths: lengths)) }
+    // A prefix gives keys and values, and its tokens' own rows say nothing.
+    classifier.flatMap { $0($0.pooling.pool(x, lengths: lengths, skipping: prefix?.count ?? 0)) }
   }
 
   public mutating func visit(_ visitor: any ModuleVisitor, at path: ModulePath) throws {
@@ -101,6 +118,7 @@ public struct Encoder: Module {
     try visitor.visit(&norm, at: path / "norm")
     try visitor.visit(&maskHead, at: path / "maskHead")
     try visitor.visit(&classifier, at: path / "classifier")
+    try visitor.visit(&prefix, at: path / "prefix")
   }
 }
 

@@ -51,6 +51,8 @@ public struct EncoderDecoder: Module {
     public var layers: [TransformerLayer]
     /// Of all layers.
     public var relativeBias: RelativeBias?
+    /// Learnt keys and values before each text (prefix tuning).
+    public var prefix: Prefix?
 
     init(_ configuration: EncoderDecoderConfiguration.Half, isEncoder: Bool, backend: any Backend) {
       let layer = configuration.layer
@@ -69,7 +71,18 @@ public struct EncoderDecoder: Module {
       }
     }
 
-    fileprivate func callAsFunction(_ vectors: Tensor, _ context: DenseContext, memory: EncoderMemory?) -> Tensor {
+    fileprivate func callAsFunction(
+      _ tokens: [Int32], _ embedding: Embedding, _ configuration: EncoderDecoderConfiguration, _ context: DenseContext,
+      memory: EncoderMemory? = nil
+    ) -> Tensor {
+      let vocabulary = configuration.vocabulary, scale = configuration.embeddingScale
+      guard let prefixed = PrefixContext(prefix, tokens: tokens, vocabulary: vocabulary, over: context) else {
+        return states(embedding(tokens, scale: scale), context, memory)
+      }
+      return states(embedding(tokens.map { $0 < vocabulary ? $0 : 0 }, scale: scale), prefixed, memory)
+    }
+
+    private func states(_ vectors: Tensor, _ context: some AttentionContext, _ memory: EncoderMemory?) -> Tensor {
       var x = vectors
       if let positionEmbedding { x = x + positionEmbedding(context.positions) }
       if let embeddingNorm { x = embeddingNorm(x) }
@@ -83,6 +96,7 @@ public struct EncoderDecoder: Module {
       try visitor.visit(&relativeBias, at: path / "layers" / "0" / "relativeBias")
       for index in layers.indices { try layers[index].visit(visitor, at: path / "layers" / String(index)) }
       try visitor.visit(&norm, at: path / "norm")
+      try visitor.visit(&prefix, at: path / "prefix")
     }
   }
 
@@ -105,9 +119,10 @@ public struct EncoderDecoder: Module {
   ///   - lengths: tokens of each text.
   ///   - recomputesLayers: see `AttentionContext`.
   public func encode(_ tokens: [Int32], lengths: [Int], recomputesLayers: Bool = false) -> Tensor {
-    let context = DenseContext(
-      lengths: lengths, isCausal: false, relativeBias: encoder.relativeBias, recomputesLayers: recomputesLayers)
-    return encoder(vectors(tokens), context, memory: nil)
+    encoder(
+      tokens, embedding, configuration,
+      DenseContext(
+        lengths: lengths, isCausal: false, relativeBias: encoder.relativeBias, recomputesLayers: recomputesLayers))
   }
 
   /// What the decoder's cross-attention reads of an encoder's result, `[S, width]`.
@@ -118,12 +133,17 @@ public struct EncoderDecoder: Module {
   /// What the decoder says of each token: `[T]` → `[T, width]`.
   /// - Parameter context: causal, with ``Half/relativeBias`` of the decoder.
   public func callAsFunction(_ tokens: [Int32], _ context: DenseContext, memory: EncoderMemory) -> Tensor {
-    decoder(vectors(tokens), context, memory: memory)
+    decoder(tokens, embedding, configuration, context, memory: memory)
   }
 
-  private func vectors(_ tokens: [Int32]) -> Tensor {
-    let x = embedding(tokens)
-    return configuration.embeddingScale == 1 ? x : x * configuration.embeddingScale
+  /// What stands before every text that is read, of a model whose prompt was tuned.
+  public var virtualTokens: [Int32] {
+    Embedding.virtualTokens(after: configuration.vocabulary, prompt: embedding.prompt, prefix: encoder.prefix)
+  }
+
+  /// What stands before every text that is written, of a model whose prefix was tuned; the start token follows.
+  public var virtualDecoderTokens: [Int32] {
+    Embedding.virtualTokens(after: configuration.vocabulary, prompt: nil, prefix: decoder.prefix)
   }
 
   /// A score for every token of the vocabulary: `[rows, width]` → `[rows, vocabulary]`.

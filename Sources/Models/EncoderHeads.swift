@@ -11,12 +11,14 @@ public enum Pooling: String, Sendable, CaseIterable {
   case last
 
   /// `[T, width]` of texts of these lengths → `[texts, width]`
-  public func pool(_ x: Tensor, lengths: [Int]) -> Tensor {
-    var firsts: [Int32] = [], next: Int32 = 0
-    for length in lengths {
+  /// - Parameter unused: tokens at the beginning of each text that do not count; fewer than it has.
+  public func pool(_ x: Tensor, lengths all: [Int], skipping unused: Int = 0) -> Tensor {
+    var firsts: [Int32] = [], next = Int32(unused)
+    for length in all {
       firsts.append(next)
       next += Int32(length)
     }
+    let lengths = all.map { $0 - unused }
     switch self {
     case .cls: return x.rows(at: firsts)
     case .last: return x.rows(at: zip(firsts, lengths).map { $0 + Int32($1) - 1 })

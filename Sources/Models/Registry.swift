@@ -98,6 +98,12 @@ public enum ModelRegistry {
     try HuggingFaceWriter(checkpoint, forms: families.flatMap { $0.forms })
   }
 
+  /// What the parts of a checkpoint's model are called in transformers.
+  /// - Throws: `CheckpointError` for a file of a family whose names cannot be told from GGUF's.
+  public static func modules(of checkpoint: any Checkpoint) throws -> HuggingFaceModules {
+    try HuggingFaceModules(checkpoint, forms: families.flatMap { $0.forms })
+  }
+
   /// What the checkpoint says of its model's shape.
   /// - Throws: `CheckpointError` for an unknown architecture or a contradiction in the metadata.
   public static func configuration(_ checkpoint: any Checkpoint) throws -> DecoderConfiguration {

@@ -253,7 +253,7 @@ private struct RandomCheckpoint: Checkpoint {
       var random = SeededGenerator(seed: seed, stream: stream, index: 0)
       for index in values.indices { values[index] = Float(random.normal() * entry.deviation) }
     }
-    return GGUFTensor(name: name, floats: values, shape: entry.shape)
+    return GGUFTensor(name: name, dataType: .f32, shape: entry.shape, bytes: values.withUnsafeBytes { Array($0) })
   }
 }
 

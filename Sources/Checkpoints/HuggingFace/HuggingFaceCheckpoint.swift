@@ -9,6 +9,8 @@ public final class HuggingFaceCheckpoint: Checkpoint {
   public let path: String
   public let metadata: GGUFMetadata
   public let tensorNames: [String]
+  let form: HuggingFaceForm
+  let transforms: [String: TensorTransform]
   private let folder: SafetensorsFolder
   private let recipes: [String: Recipe]
 
@@ -38,6 +40,7 @@ public final class HuggingFaceCheckpoint: Checkpoint {
       throw CheckpointError(path: path + "/config.json", message: "\(error)")
     }
     metadata = translation.metadata
+    (self.form, transforms) = (form, translation.transforms)
     folder = try SafetensorsFolder(path: path)
 
     var names: [String] = [], parts: [String: [(part: Int, source: String)]] = [:]
@@ -87,6 +90,12 @@ public final class HuggingFaceCheckpoint: Checkpoint {
   }
 
   public func contains(_ name: String) -> Bool { recipes[name] != nil }
+
+  /// The folder's tensors that one is made of.
+  func sources(of name: String) -> [String]? {
+    guard case .stored(let sources, _) = recipes[name] else { return nil }
+    return sources
+  }
 
   public func partCount(of name: String) -> Int? {
     switch recipes[name] {

@@ -80,15 +80,25 @@ public struct HuggingFaceForm: Sendable {
       let isWhole = to.hasSuffix(".bias")
       guard let numbers = Self.match((isWhole ? tensor : stem).split(separator: ".", omittingEmptySubsequences: false), to)
       else { continue }
-      // The head stands beside the model, whose other parts share a beginning.
-      let isHead = from == "lm_head" || from == "embed_out"
-      var name = (isHead ? "" : prefixes.first ?? "") + from, rest = numbers[...]
+      var name = qualified(from), rest = numbers[...]
       while let number = rest.popFirst(), let hole = name.firstRange(of: "{}") { name.replaceSubrange(hole, with: number) }
       let end = isWhole ? "" : suffix
       guard let hole = name.firstRange(of: "{}") else { return [name + end] }
       return (0..<parts).map { name[..<hole.lowerBound] + String($0) + name[hole.upperBound...] + end }
     }
     return nil
+  }
+
+  /// First parts of the names of heads, in all families.
+  private static let heads = [
+    "lm_head", "embed_out", "classifier", "cls", "head", "pre_classifier", "vocab_transform", "vocab_layer_norm",
+    "vocab_projector",
+  ]
+
+  /// A name with the beginning that the parts of a model share, but for heads, which stand beside it.
+  func qualified(_ stem: String) -> String {
+    let isHead = stem == "decoder" || Self.heads.contains { stem == $0 || stem.hasPrefix($0 + ".") }
+    return (isHead ? "" : prefixes.first ?? "") + stem
   }
 
   /// The numbers that stand for `{}`, nil where the name is another.

@@ -15,9 +15,9 @@ extension Checkpoint {
 /// Writes a checkpoint into a folder as `transformers` reads it.
 public struct HuggingFaceWriter {
   private let checkpoint: any Checkpoint
-  private let form: HuggingFaceForm
+  let form: HuggingFaceForm
   private let config: JSONValue
-  private let transforms: [String: TensorTransform]
+  let transforms: [String: TensorTransform]
   /// The folder's tensors, and what each is made of.
   private let tensors: [(name: String, source: String, part: Int, parts: Int)]
 

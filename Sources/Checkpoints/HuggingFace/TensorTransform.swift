@@ -19,7 +19,7 @@ public enum TensorTransform: Sendable, Equatable {
 extension TensorTransform {
   /// The rows in their new order; nil where they keep their places.
   /// - Throws: ``CheckpointError`` where there are not as many rows as the form asks for.
-  private func order(rows: Int, _ fault: (String) -> CheckpointError) throws(CheckpointError) -> [Int]? {
+  func order(rows: Int, _ fault: (String) -> CheckpointError) throws(CheckpointError) -> [Int]? {
     switch self {
     case .none, .plusOne, .transposed: return nil
     case .interleavedPairs(let heads):

@@ -175,7 +175,20 @@ extension CPUBackend {
 
   public func products(remembering x: Tensor, _ weights: [Tensor]) -> ([Tensor], ProductInput) {
     let (left, input) = operands(both: x)
-    return (weights.map { gemm(left, operand(weight: $0, transposed: false)) }, ProductInput(transpose: input))
+    return (products(x, left, weights), ProductInput(transpose: input))
+  }
+
+  /// Whether a weight becomes an operand for x of so many rows: one that was just made, and with pairs all of them.
+  func usesGemm(_ weight: Tensor, rows: Int) -> Bool { weight.layout == .rows || (multipliesPairs && rows >= 16) }
+
+  /// The products of x, which is `left` as an operand; with weights in panels as they always are.
+  func products(_ x: Tensor, _ left: GemmOperand, _ weights: [Tensor]) -> [Tensor] {
+    let packed = weights.filter { !usesGemm($0, rows: x.shape.rows) }
+    var others = (packed.isEmpty ? [] : products(x, packed))[...]
+    return weights.map { weight in
+      usesGemm(weight, rows: x.shape.rows)
+        ? gemm(left, operand(weight: weight, transposed: false)) : others.removeFirst()
+    }
   }
 
   public func productGradients(

@@ -61,9 +61,8 @@ extension CPUBackend {
   }
 
   public func products(_ x: Tensor, _ weights: [Tensor]) -> [Tensor] {
-    if weights.contains(where: { $0.layout == .rows }) || (multipliesPairs && x.shape.rows >= 16) {
-      let left = operand(MatrixView(x))
-      return weights.map { gemm(left, operand(weight: $0, transposed: false)) }
+    guard weights.allSatisfy({ !usesGemm($0, rows: x.shape.rows) }) else {
+      return products(x, operand(MatrixView(x)), weights)
     }
     let outputs = weights.map { Tensor(shape: [x.shape.rows, $0.shape.rows], backend: self) }
     guard x.shape.rows > 0 else { return outputs }
