@@ -28,6 +28,13 @@ extension Module {
     }
   }
 
+  /// The same numbers as constants: what is computed from them is not recorded.
+  public func withoutGradients() -> Self {
+    var copy = self
+    try? copy.visit(Constants(), at: ModulePath())  // which throws nothing
+    return copy
+  }
+
   /// The model as it is used: matrices laid out for products, no gradients. Shares what was not trained.
   public func prepared() throws -> Self {
     var copy = self
@@ -48,6 +55,12 @@ private final class Selector: ModuleVisitor {
     guard isTrained(path, role) else { return }
     parameter = try parameter.backend.floats(parameter).copied().requiringGradient()
     found.append(TrainedParameter(path: path.description, role: role, tensor: parameter))
+  }
+}
+
+private final class Constants: ModuleVisitor {
+  func visit(_ parameter: inout Tensor, role: ParameterRole, at path: ModulePath) {
+    if parameter.needsGradient { parameter = parameter.withoutGradient() }
   }
 }
 
