@@ -80,7 +80,11 @@ let package = Package(
       exclude: ["Fixtures"]),
     .testTarget(name: "ChatTemplatesTests", dependencies: ["ChatTemplates", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(
-      name: "TrainingDataTests", dependencies: ["ChatTemplates", "TrainingData", "TestSupport"], exclude: ["Fixtures"]),
+      name: "TrainingDataTests",
+      dependencies: [
+        "CZlib", "ChatTemplates", "JSON", "Randomness", "Tokenization", "TrainingData", "TestSupport",
+      ],
+      exclude: ["Fixtures"]),
     .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(name: "HubTests", dependencies: ["Hub", "TestSupport"]),
     .testTarget(name: "ModelsTests", dependencies: ["Models", "TestSupport"], exclude: ["Fixtures"]),

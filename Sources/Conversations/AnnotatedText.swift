@@ -49,8 +49,8 @@ package struct AnnotatedText: Sendable {
 extension Tokenizer {
   /// A conversation as training text: what the assistant says is to be learnt, with the token that ends its turn.
   ///
-  /// Where the template marks the assistant's parts (`{% generation %}`), these are taken. Otherwise a turn begins where
-  /// the prompt for it would end, and ends with the first end-of-generation token after what it says.
+  /// Where the template marks the assistant's parts (`{% generation %}`), these are taken. Otherwise a turn begins
+  /// where the prompt for it would end, and ends with the first end-of-generation token after what it says.
   /// - Parameters:
   ///   - isLearnt: which messages are to be learnt.
   ///   - render: what the chat template makes of messages, and whether to end with what makes the model answer.
@@ -109,8 +109,7 @@ private struct Turns {
     let next = places.first { $0.message > index && $0.range.lowerBound >= said }?.range.lowerBound
     let limit = upTo ?? next ?? text.utf8.count
     // Nothing is known of where it ends if neither its text nor an end was found.
-    if let end = ends.first(where: { $0.lowerBound >= said && $0.upperBound <= limit }) { return start..<end.upperBound }
-    if let end = upTo ?? own.last?.upperBound, end >= start { return start..<end }
-    return nil
+    let end = ends.first { $0.lowerBound >= said && $0.upperBound <= limit }?.upperBound ?? upTo ?? own.last?.upperBound
+    return end.flatMap { $0 >= start ? start..<$0 : nil }
   }
 }

@@ -66,7 +66,8 @@ struct TextPlaces {
     var parts: [Part] = [], own: [UInt8] = [], rest = marked.unicodeScalars[...]
     while let scalar = rest.popFirst() {
       let digits = rest.prefix { ("0"..."9").contains($0) }
-      if String(scalar) == open, let index = Int(String(digits)), rest[digits.endIndex...].first == close.unicodeScalars.first {
+      let isStandIn = String(scalar) == open && rest[digits.endIndex...].first == close.unicodeScalars.first
+      if isStandIn, let index = Int(String(digits)) {
         parts += [.own(own), .standIn(index)]
         own = []
         rest = rest[digits.endIndex...].dropFirst()

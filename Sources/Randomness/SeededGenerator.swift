@@ -28,8 +28,8 @@ package struct SeededGenerator: RandomNumberGenerator, Sendable {
     return z ^ z >> 31
   }
 
-  /// A number in `0 ..< bound`, each as likely; 0 for a bound below 1. The same whatever the version of Swift, which the
-  /// standard library does not promise (Lemire: Fast random integer generation in an interval, 2019).
+  /// A number in `0 ..< bound`, each as likely; 0 for a bound below 1. The same whatever the version of Swift, which
+  /// the standard library does not promise (Lemire: Fast random integer generation in an interval, 2019).
   package mutating func below(_ bound: Int) -> Int {
     guard bound > 1 else { return 0 }
     let bound = UInt64(bound)

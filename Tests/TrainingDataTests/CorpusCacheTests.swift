@@ -129,7 +129,7 @@ import TrainingData
     data[1] = 0xFF
     try data.write(to: URL(fileURLWithPath: shard))
     var entries = try Data(contentsOf: URL(fileURLWithPath: index))
-    let checksum = checksum(of: Array(data.prefix(64)))
+    let checksum = checksum(of: Array(data.prefix(64))[...])
     withUnsafeBytes(of: checksum.littleEndian) {
       entries.replaceSubrange(corpus.documentCount * 24..<corpus.documentCount * 24 + 4, with: $0)
     }

@@ -71,7 +71,8 @@ import TrainingData
     try folder.write(text, to: "plain.txt")
     folder.compress(text, to: "packed.txt.gz")
     let plain = try TokenCorpus.prepare(folder.sources("plain.txt"), tokenizer: tokenizer, cache: folder.path("cache"))
-    let packed = try TokenCorpus.prepare(folder.sources("packed.txt.gz"), tokenizer: tokenizer, cache: folder.path("cache"))
+    let packed = try TokenCorpus.prepare(
+      folder.sources("packed.txt.gz"), tokenizer: tokenizer, cache: folder.path("cache"))
     #expect(plain.path != packed.path)
     #expect(plain.documentCount == 1)
     #expect(try stream(plain) == stream(packed))

@@ -8,9 +8,8 @@ import TrainingData
 @Suite struct ExampleBatchTests {
   private func set(_ count: Int) throws -> ExampleSet<TrainingBatch> {
     let folder = try TemporaryFolder()
-    try folder.write(
-      documents(count, words: 40).map { #"{"prompt":"Q","completion":\#(JSONValue.string($0).text())}"# }.joined(separator: "\n"),
-      to: "records.jsonl")
+    let records = documents(count, words: 40).map { #"{"prompt":"Q","completion":\#(JSONValue.string($0).text())}"# }
+    try folder.write(records.joined(separator: "\n"), to: "records.jsonl")
     return try ExampleSet(
       folder.sources("records.jsonl"),
       encoder: ExampleEncoder(tokenizer: chatTokenizer(), template: nil, maximumLength: 1000))

@@ -94,7 +94,11 @@ import TrainingData
         // Each sentinel of the source gives place to what follows it in the target.
         var answers: [Int32: [Int32]] = [:], current: Int32?
         for token in target.dropLast() {
-          if spans.sentinels.contains(token) { current = token } else { answers[current ?? -1, default: []].append(token) }
+          if spans.sentinels.contains(token) {
+            current = token
+          } else {
+            answers[current ?? -1, default: []].append(token)
+          }
         }
         let restored = read.dropLast().flatMap { spans.sentinels.contains($0) ? answers[$0] ?? [] : [$0] }
         #expect(restored == text)

@@ -138,8 +138,8 @@ import TrainingData
       let batches = try PackedBatches(part, sequenceLength: 100_000, rowsPerBatch: 1, seed: 1)
       return Set(sequences(try batches.batch(at: 0)).map(\.tokens))
     }
-    try folder.write(
-      jsonLines(TrainingDataTests.documents(250, words: 20) + TrainingDataTests.documents(300, seed: 99)), to: "more.jsonl")
+    let others = TrainingDataTests.documents(300, seed: 99)
+    try folder.write(jsonLines(TrainingDataTests.documents(250, words: 20) + others), to: "more.jsonl")
     let grown = try TokenCorpus.prepare(
       folder.sources("more.jsonl"), tokenizer: chatTokenizer(), options: smallSizes(), cache: folder.path("cache"))
     let more = try grown.parts(validationFraction: 0.2)

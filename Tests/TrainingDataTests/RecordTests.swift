@@ -63,7 +63,8 @@ import TrainingData
     #expect(
       try texts(#" [{"prompt":"a","completion":"b"}, {"prompt":"c","completion":"d"}]"#, name: "array.json")
         == ["a[b<|im_end|>]", "c[d<|im_end|>]"])
-    folder.compress(#"{"prompt":"a","completion":"b"}"# + "\n\n" + #"{"prompt":"c","completion":"d"}"#, to: "z.jsonl.gz")
+    folder.compress(
+      #"{"prompt":"a","completion":"b"}"# + "\n\n" + #"{"prompt":"c","completion":"d"}"#, to: "z.jsonl.gz")
     #expect(try ExampleSet<TrainingBatch>(folder.sources("z.jsonl.gz"), encoder: encoder()).examples.count == 2)
   }
 
@@ -75,7 +76,8 @@ import TrainingData
         "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nAdd.\n\n1 and 2<|im_end|>\n<|im_start|>assistant\n"
           + "[3<|im_end|>]"
       ])
-    let own = #"{"messages":[{"role":"system","content":"S"},{"role":"user","content":"Q"},{"role":"assistant","content":"A"}]}"#
+    let own = #"{"messages":[{"role":"system","content":"S"},{"role":"user","content":"Q"},"#
+      + #"{"role":"assistant","content":"A"}]}"#
     #expect(
       try texts(own, encoder: encoder(template, system: "Be brief.")) == [
         "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nQ<|im_end|>\n<|im_start|>assistant\n[A<|im_end|>]"
@@ -116,6 +118,16 @@ import TrainingData
     #expect(error?.description.contains(message) == true, "\(error?.description ?? "")")
   }
 
+  @Test func theFirstRecordsCanBeShown() throws {
+    let records = (0..<5).map { #"{"prompt":"\#($0)","completion":"x"}"# } + ["nonsense"]
+    try folder.write(records.joined(separator: "\n"), to: "records.jsonl")
+    let shown = try TrainingRecord.first(2, of: folder.sources("records.jsonl"))
+    #expect(shown == [.completion(prompt: "0", completion: "x"), .completion(prompt: "1", completion: "x")])
+    let pieces = try encoder().pieces(of: shown[0])
+    #expect(pieces.map(\.text) == ["0", "x<|im_end|>"] && pieces.map(\.isLearnt) == [false, true])
+    #expect(throws: TrainingDataError.self) { try TrainingRecord.first(6, of: folder.sources("records.jsonl")) }
+  }
+
   @Test func malformedRecordsCanBeLeftOut() throws {
     let records = (0..<300).map { #"{"prompt":"\#($0)","completion":"x"}"# }
     var lines = records
@@ -131,11 +143,14 @@ import TrainingData
       #expect(set.report.records == 300)
       #expect(set.report.skipped.lines == 2)
       #expect(set.report.skipped.first?.line == 8)
-      #expect(set.examples.map { tokenizer.decode($0.tokens.prefix(1)).first } == (0..<300).filter { $0 != 7 && $0 != 250 }
-        .map { String($0).first })
+      let prompts = set.examples.map { example in
+        tokenizer.decode(zip(example.tokens, example.targets).filter { $1 < 0 }.map(\.0))
+      }
+      #expect(zip(prompts, (0..<300).filter { $0 != 7 && $0 != 250 }).allSatisfy { String($1).hasPrefix($0) })
     }
     try folder.write(#"[{"prompt":"a","completion":"b"},{"prompt":5,"completion":"b"}]"#, to: "array.json")
-    #expect(try ExampleSet<TrainingBatch>(folder.sources("array.json"), encoder: encoder(), options: options).examples.count == 1)
+    let some = try ExampleSet<TrainingBatch>(folder.sources("array.json"), encoder: encoder(), options: options)
+    #expect(some.examples.count == 1)
     let error = #expect(throws: TrainingDataError.self) {
       try ExampleSet<TrainingBatch>(folder.sources("array.json"), encoder: encoder())
     }
@@ -234,7 +249,9 @@ import TrainingData
     let set = try ExampleSet<PreferenceBatch>(folder.sources("pairs.jsonl"), encoder: encoder(template))
     #expect(set.examples.count == 3 && set.examples[0] == set.examples[1] && set.examples[0] == set.examples[2])
     let pair = set.examples[0]
-    func learnt(_ batch: TrainingBatch) -> String { tokenizer.decode(batch.targets.filter { $0 >= 0 }, skipSpecialTokens: false) }
+    func learnt(_ batch: TrainingBatch) -> String {
+      tokenizer.decode(batch.targets.filter { $0 >= 0 }, skipSpecialTokens: false)
+    }
     #expect(learnt(pair.chosen) == "good<|im_end|>")
     #expect(learnt(pair.rejected) == "bad one<|im_end|>")
     let prompt = pair.chosen.targets.prefix { $0 < 0 }.count

@@ -11,10 +11,10 @@ import TrainingData
 
   @Test func foldersAreReadWithAllThatIsBelowThem() throws {
     let folder = try TemporaryFolder()
-    for name in ["data/b.txt", "data/a.md", "data/deep/er/c.jsonl", "data/deep/d.txt.gz", "data/e.bin", "data/.hidden.txt",
-      "data/.git/f.txt", "data/g.json"]
-    {
-      try folder.write("text", to: name)
+    for name in [
+      "b.txt", "a.md", "deep/er/c.jsonl", "deep/d.txt.gz", "e.bin", ".hidden.txt", ".git/f.txt", "g.json",
+    ] {
+      try folder.write("text", to: "data/" + name)
     }
     #expect(try names(SourceFile.find([folder.path("data")])) == ["a.md", "b.txt", "d.txt.gz", "c.jsonl", "g.json"])
     #expect(
@@ -25,7 +25,7 @@ import TrainingData
   @Test func patternsAreExpandedInOrderAndNoFileIsReadTwice() throws {
     let folder = try TemporaryFolder()
     for name in ["2.txt", "10.txt", "1.txt", "1.md", "odd.name"] { try folder.write("text", to: name) }
-    let found = try SourceFile.find([folder.path("2.txt"), folder.path("?.*"), folder.path("*.txt"), folder.path("odd.name")])
+    let found = try SourceFile.find(["2.txt", "?.*", "*.txt", "odd.name"].map { folder.path($0) })
     #expect(names(found) == ["2.txt", "1.md", "1.txt", "10.txt", "odd.name"])
     #expect(found.last?.kind == .text)
     try folder.write("text", to: "[odd].txt")

@@ -57,9 +57,8 @@ struct References {
       let messages = try entry.required("messages").array().map {
         ChatMessage(role: try $0.required("role").string(), content: try $0.required("content").string())
       }
-      conversations.append(
-        Reference(
-          messages: messages, ids: try ids(entry.required("ids")), mask: try ids(entry.required("mask")).map { $0 == 1 }))
+      let mask = try ids(entry.required("mask")).map { $0 == 1 }
+      conversations.append(Reference(messages: messages, ids: try ids(entry.required("ids")), mask: mask))
     }
     for entry in try root.required("texts").array() {
       texts.append((try entry.required("text").string(), try ids(entry.required("ids"))))

@@ -85,7 +85,9 @@ struct CorpusBuilder {
     defer { close(descriptor) }
     var done = 0
     while done < bytes.count {
-      let wrote = bytes.withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress.map { $0 + done }, $0.count - done) }
+      let wrote = bytes.withUnsafeBytes { bytes in
+        Foundation.write(descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done)
+      }
       if wrote < 0, errno == EINTR { continue }
       guard wrote > 0 else { throw .system(path, "cannot be written", code: errno) }
       done += wrote
@@ -183,7 +185,9 @@ private struct SourceDigests {
   func sources(_ files: [SourceFile], check: () throws -> Void) throws -> [CorpusManifest.Source] {
     try files.map { file in
       var status = stat()
-      guard stat(file.path, &status) == 0 else { throw TrainingDataError.system(file.path, "cannot be read", code: errno) }
+      guard stat(file.path, &status) == 0 else {
+        throw TrainingDataError.system(file.path, "cannot be read", code: errno)
+      }
       #if os(Linux)
       let time = status.st_mtim
       #else

@@ -20,8 +20,8 @@ extension TokenCorpus {
   /// The corpus in two parts.
   ///
   /// A document's hash decides where it goes, so that one that is for validation remains so when others are added.
-  /// Where there are fewer than ``fewDocuments`` documents, that would be a matter of luck; then the last share of every
-  /// document's tokens is for validation.
+  /// Where there are fewer than ``fewDocuments`` documents, that would be a matter of luck; then the last share of
+  /// every document's tokens is for validation.
   /// - Parameter validationFraction: 0 ..< 1, the share for validation; 0 leaves nothing for it.
   /// - Throws: ``TrainingDataError`` for a fraction outside of that, for one that leaves a part without text, and for
   ///   damaged files.

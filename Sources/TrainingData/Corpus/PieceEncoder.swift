@@ -42,16 +42,21 @@ struct DocumentHash: Hashable {
 
   /// Of normalised text.
   init(normalizing text: UnsafeBufferPointer<UInt8>) {
-    var plain: ContiguousArray<UInt8> = []
-    plain.reserveCapacity(text.count)
-    var isSpaceOwed = false
-    for byte in text {
-      if byte == 0x20 || 0x09...0x0D ~= byte {
-        isSpaceOwed = !plain.isEmpty
-      } else {
-        if isSpaceOwed { plain.append(0x20) }
-        isSpaceOwed = false
-        plain.append(byte)
+    let plain = ContiguousArray<UInt8>(unsafeUninitializedCapacity: text.count) { plain, count in
+      var isSpaceOwed = false
+      for byte in text {
+        if byte == 0x20 || 0x09...0x0D ~= byte {
+          isSpaceOwed = count > 0
+        } else {
+          // No more is written than was read: each space that is owed was at least one byte.
+          if isSpaceOwed {
+            plain[count] = 0x20
+            count += 1
+          }
+          isSpaceOwed = false
+          plain[count] = byte
+          count += 1
+        }
       }
     }
     self.init(plain)

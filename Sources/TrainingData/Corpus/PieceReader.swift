@@ -137,8 +137,8 @@ struct PieceReader {
     }
   }
 
-  /// Where to cut a long document: where a line begins with something to see, since no word of any tokenizer lies across
-  /// that; otherwise at a line's beginning, otherwise between two characters.
+  /// Where to cut a long document: where a line begins with something to see, since hardly any tokenizer has words that
+  /// lie across that; otherwise at a line's beginning, otherwise between two characters.
   private func cut() -> Int {
     let window = buffer[(start + pieceSize / 2)...(start + pieceSize)]
     let lines = window.indices.dropFirst().reversed().lazy.filter { buffer[$0 - 1] == 0x0A }

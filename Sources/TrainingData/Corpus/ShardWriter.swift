@@ -6,29 +6,40 @@ import Foundation
 final class ShardWriter {
   private let folder: String
   private let layout: ShardLayout
-  /// The bytes of the block that is not complete.
-  private var block: [UInt8] = []
+  /// The block that is not complete, and how much of it there is.
+  private var block: [UInt8]
+  private var filled = 0
   private(set) var checksums: [UInt32] = []
   private var open: (shard: Int, descriptor: Int32)?
 
   init(folder: String, layout: ShardLayout) {
     self.folder = folder
     self.layout = layout
+    block = Array(repeating: 0, count: layout.blockSize)
   }
 
   deinit { if let open { close(open.descriptor) } }
 
   /// The tokens so far.
-  var count: Int { (checksums.count * layout.blockSize + block.count) / layout.width }
+  var count: Int { (checksums.count * layout.blockSize + filled) / layout.width }
 
   func append(_ tokens: [Int32]) throws(TrainingDataError) {
-    for token in tokens {
-      if layout.width == 2 {
-        withUnsafeBytes(of: UInt16(truncatingIfNeeded: token).littleEndian) { block.append(contentsOf: $0) }
-      } else {
-        withUnsafeBytes(of: token.littleEndian) { block.append(contentsOf: $0) }
+    var rest = tokens[...]
+    while !rest.isEmpty {
+      let part = rest.prefix((layout.blockSize - filled) / layout.width)
+      block.withUnsafeMutableBytes { block in
+        for (number, token) in part.enumerated() {
+          let offset = filled + number * layout.width
+          if layout.width == 2 {
+            block.storeBytes(of: UInt16(truncatingIfNeeded: token).littleEndian, toByteOffset: offset, as: UInt16.self)
+          } else {
+            block.storeBytes(of: token.littleEndian, toByteOffset: offset, as: Int32.self)
+          }
+        }
       }
-      if block.count == layout.blockSize { try flush() }
+      filled += part.count * layout.width
+      rest = rest.dropFirst(part.count)
+      if filled == layout.blockSize { try flush() }
     }
   }
 
@@ -37,19 +48,18 @@ final class ShardWriter {
     let end = count * layout.width, full = end / layout.blockSize
     if full < checksums.count {
       let (descriptor, offset) = try place(ofBlock: full)
-      block = Array(repeating: 0, count: layout.blockSize)
       let got = block.withUnsafeMutableBytes { pread(descriptor, $0.baseAddress, $0.count, off_t(offset)) }
       guard got == layout.blockSize else { throw .system(folder, "the shards cannot be read again", code: errno) }
       checksums.removeSubrange(full...)
     }
-    block.removeSubrange((end - full * layout.blockSize)...)
+    filled = end - full * layout.blockSize
   }
 
   /// Brings everything to the disk.
   /// - Returns: the sizes of the shards in bytes.
   func finish() throws(TrainingDataError) -> [Int] {
     let byteCount = count * layout.width
-    if !block.isEmpty { try flush() }
+    if filled > 0 { try flush() }
     try closeShard()
     let sizes = layout.shardSizes(byteCount: byteCount)
     for (shard, size) in sizes.enumerated() where Foundation.truncate(path(ofShard: shard), off_t(size)) != 0 {
@@ -66,14 +76,16 @@ final class ShardWriter {
   private func flush() throws(TrainingDataError) {
     let (descriptor, offset) = try place(ofBlock: checksums.count)
     var done = 0
-    while done < block.count {
-      let wrote = block.withUnsafeBytes { pwrite(descriptor, $0.baseAddress.map { $0 + done }, $0.count - done, off_t(offset + done)) }
+    while done < filled {
+      let wrote = block.withUnsafeBytes { block in
+        pwrite(descriptor, block.baseAddress.map { $0 + done }, filled - done, off_t(offset + done))
+      }
       if wrote < 0, errno == EINTR { continue }
       guard wrote > 0 else { throw .system(folder, "a shard cannot be written", code: errno) }
       done += wrote
     }
-    checksums.append(checksum(of: block))
-    block.removeAll(keepingCapacity: true)
+    checksums.append(checksum(of: block[..<filled]))
+    filled = 0
   }
 
   private func place(ofBlock number: Int) throws(TrainingDataError) -> (descriptor: Int32, offset: Int) {
@@ -128,6 +140,6 @@ struct ShardLayout: Equatable {
 }
 
 /// The CRC-32 of zlib.
-package func checksum(of bytes: [UInt8]) -> UInt32 {
+package func checksum(of bytes: ArraySlice<UInt8>) -> UInt32 {
   bytes.withUnsafeBufferPointer { UInt32(truncatingIfNeeded: crc32(0, $0.baseAddress, UInt32($0.count))) }
 }

@@ -205,7 +205,7 @@ public final class TokenCorpus: Sendable {
     let (number, place) = block.quotientAndRemainder(dividingBy: layout.blocksPerShard)
     let shard = shards[number], start = place * layout.blockSize
     let bytes = try shard.read(start..<min(start + layout.blockSize, shard.size))
-    guard checksum(of: bytes) == checksums[block] else {
+    guard checksum(of: bytes[...]) == checksums[block] else {
       throw TrainingDataError(
         path: shard.path, message: "the checksum of bytes \(start) ..< \(start + bytes.count) is wrong" + Self.advice)
     }

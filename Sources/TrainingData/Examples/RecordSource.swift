@@ -5,12 +5,31 @@ import Foundation
 import JSON
 import Tokenization
 
+extension TrainingRecord {
+  /// The first records of files, to be looked at.
+  /// - Parameter format: nil for the one that the first record shows.
+  /// - Throws: ``TrainingDataError`` for a record before that which cannot be used.
+  public static func first(
+    _ count: Int, of files: [SourceFile], format: RecordFormat? = nil
+  ) throws -> [TrainingRecord] {
+    let source = RecordSource(files: files, skipsBad: false)
+    let format = try format ?? source.recognizedFormat()
+    var records: [TrainingRecord] = [], reader = source.reader
+    while records.count < count, let piece = try reader.next() {
+      // What is wrong with a record that is not wanted does not matter here.
+      records += try source.records(of: piece, atMost: count - records.count) { try TrainingRecord($0, format: format) }
+        .outputs
+    }
+    return records
+  }
+}
+
 /// Files of records.
 struct RecordSource: Sendable {
   let files: [SourceFile]
   let skipsBad: Bool
 
-  private var reader: PieceReader {
+  fileprivate var reader: PieceReader {
     // A file whose name tells nothing holds records all the same.
     let files = files.map { file in
       var file = file
@@ -25,7 +44,7 @@ struct RecordSource: Sendable {
   func recognizedFormat() throws -> RecordFormat {
     var reader = reader, first: TrainingDataError?
     while let piece = try reader.next() {
-      let found = try records(of: piece) { field in
+      let found = try records(of: piece, atMost: 1) { field in
         guard let format = RecordFormat.recognize(field) else {
           let names = (try? field.object().keys.prefix(20).joined(separator: ", ")) ?? field.value.kind
           throw JSONError(field: field.path, message: "found \(names); " + RecordFormat.expectation)
@@ -51,11 +70,12 @@ struct RecordSource: Sendable {
     try queue.run(threads: threads) { piece in try records(of: piece, work) }
   }
 
-  private func records<Output>(
-    of piece: TextPiece, _ work: (JSONField) throws -> Output
+  fileprivate func records<Output>(
+    of piece: TextPiece, atMost limit: Int = .max, _ work: (JSONField) throws -> Output
   ) throws -> (outputs: [Output], skipped: SkippedData) {
     var outputs: [Output] = [], skipped = SkippedData()
     func add(line: Int?, _ record: () throws -> JSONField) throws(TrainingDataError) {
+      guard outputs.count < limit else { return }
       do {
         outputs.append(try work(try record()))
       } catch {

@@ -41,9 +41,9 @@ public struct SourceFile: Sendable, Equatable {
     byteCount = Int(status.st_size)
   }
 
-  /// The files that `names` stand for: files of any name; folders with all files below them whose names are known (text:
-  /// `.txt`, `.text`, `.md`; JSON Lines: `.jsonl`, `.ndjson`; a JSON array: `.json`; each also with `.gz`), hidden ones
-  /// left out; patterns with `*`, `?` and `[…]`.
+  /// The files that `names` stand for: files of any name; folders with all files below them whose names are known
+  /// (text: `.txt`, `.text`, `.md`; JSON Lines: `.jsonl`, `.ndjson`; a JSON array: `.json`; each also with `.gz`),
+  /// hidden ones left out; patterns with `*`, `?` and `[…]`.
   ///
   /// Names keep their order, what one stands for is sorted by path, and a file is read once.
   /// - Parameter kinds: which files are taken from folders.
@@ -93,7 +93,8 @@ public struct SourceFile: Sendable, Equatable {
     }
     guard !found.isEmpty else {
       let known = extensions.filter { kinds.contains($0.kind) }.map(\.suffix).joined(separator: ", ")
-      throw TrainingDataError(path: folder, message: "holds no file whose name ends in \(known) or one of these and .gz")
+      throw TrainingDataError(
+        path: folder, message: "holds no file whose name ends in \(known), or in one of these and .gz")
     }
     return found.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
   }

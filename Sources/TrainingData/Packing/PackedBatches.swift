@@ -41,7 +41,8 @@ public final class PackedBatches: BatchSource {
     let least = packing == .crops ? sequenceLength + 1 : 1
     guard part.tokenCount >= least else {
       throw TrainingDataError(
-        path: part.corpus.path, message: "has \(part.tokenCount) tokens for this; rows of \(sequenceLength) need \(least)")
+        path: part.corpus.path,
+        message: "has \(part.tokenCount) tokens for this; rows of \(sequenceLength) need \(least)")
     }
     let rows = packing == .crops
       ? part.tokenCount / sequenceLength : (part.tokenCount + sequenceLength - 1) / sequenceLength

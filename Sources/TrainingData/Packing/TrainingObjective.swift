@@ -106,7 +106,8 @@ public struct SpanCorruption: Sendable, Equatable {
 
   func validate(sequenceLength: Int) throws(TrainingDataError) {
     guard 0.0..<1 ~= noiseShare, meanSpan >= 1 else {
-      throw TrainingDataError(message: "noise of \(noiseShare) in spans of \(meanSpan); expected 0 ..< 1 and at least 1")
+      throw TrainingDataError(
+        message: "noise of \(noiseShare) in spans of \(meanSpan); expected 0 ..< 1 and at least 1")
     }
     let spans = spanCount(sequenceLength).spans
     guard spans <= sentinels.count else {
