@@ -14,8 +14,8 @@ public protocol Projection: Module {
   /// What is added to the product, `[outputs]`; nil for none.
   var bias: Tensor? { get }
 
-  /// The matrices `[…, inputs]` with which the map multiplies what it is given, before anything else; nil where it must
-  /// see its input. So wrappers share in the one op of several maps.
+  /// The matrices `[…, inputs]` with which the map multiplies what it is given, before anything else; nil where it
+  /// must see its input. So wrappers share in the one op of several maps.
   var inputWeights: [Tensor]? { get }
 
   /// The map's result, of the products with ``inputWeights`` in their order.
@@ -57,8 +57,8 @@ public struct Linear: Projection {
 }
 
 extension Tensor {
-  /// A weight as products take it: one that was just trained is `f32` in rows, and packed for the op that asks. Where its
-  /// gradient is wanted the op itself does so.
+  /// A weight as products take it: one that was just trained is `f32` in rows, and packed for the op that asks. Where
+  /// its gradient is wanted the op itself does so.
   package var multipliable: Tensor {
     layout == .rows && dataType == .f32 && !needsGradient ? backend.packed(self) : self
   }
