@@ -6,7 +6,7 @@ import Tensors
 public protocol AdapterProjection: Projection {
   var base: any Projection { get set }
 
-  /// The same, with its own matrices as products read them fastest; no longer to be trained.
+  /// The same with its own matrices as products read them fastest, until others are put in their places.
   func prepared() throws -> Self
 
   /// Makes of the base's weight `[outputs, inputs]` that of one plain projection which does the same.
@@ -29,10 +29,16 @@ extension Tensor {
   /// A trained matrix in the layout that products read fastest, once and for all; one in memory can always be read.
   func packed() -> Tensor { (try? backend.prepare(self)) ?? self }
 
+  /// Whether this is the same tensor, and no leaf whose gradient is wanted.
+  func isSame(as other: Tensor) -> Bool { storage === other.storage && !needsGradient }
+
   /// x `[T, n]` × factors `[n]`, column by column.
   func scaled(columns factors: Tensor) -> Tensor {
-    let count = factors.shape.count
-    return transposed().weightedRows(at: (0..<count).map { Int32($0) }, weights: factors.reshaped([count, 1])).transposed()
+    // Rows that are scaled are columns seen from the other side; one token's need not be turned.
+    let count = factors.shape.count, isOne = shape.rows == 1
+    let own = (isOne ? reshaped([count, 1]) : transposed())
+      .weightedRows(at: (0..<count).map { Int32($0) }, weights: factors.reshaped([count, 1]))
+    return isOne ? own.reshaped(shape) : own.transposed()
   }
 
   /// `f32` numbers of any tensor, in rows and without a history.

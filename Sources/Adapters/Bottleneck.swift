@@ -10,6 +10,16 @@ public struct Bottleneck: AdapterProjection {
   /// `[outputs, width]` and `[outputs]`
   public var up, upBias: Tensor
   public let activation: Activation
+  /// Both matrices as products read them, where they are final.
+  private var packed: (down: Tensor, up: Tensor)?
+
+  init(
+    base: any Projection, down: Tensor, downBias: Tensor, up: Tensor, upBias: Tensor, activation: Activation
+  ) {
+    self.base = base
+    (self.down, self.downBias, self.up, self.upBias) = (down, downBias, up, upBias)
+    self.activation = activation
+  }
 
   public func callAsFunction(_ x: Tensor) -> Tensor { adapted(base(x)) }
 
@@ -18,22 +28,23 @@ public struct Bottleneck: AdapterProjection {
   public func result(of products: ArraySlice<Tensor>) -> Tensor { adapted(base.result(of: products)) }
 
   private func adapted(_ y: Tensor) -> Tensor {
-    let inner = y.product(down).adding(bias: downBias).activated(activation)
-    return y + inner.product(up).adding(bias: upBias)
+    let inner = y.product(packed?.down ?? down).adding(bias: downBias).activated(activation)
+    return y + inner.product(packed?.up ?? up).adding(bias: upBias)
   }
 
   public mutating func visit(_ visitor: any ModuleVisitor, at path: ModulePath) throws {
     try base.visit(visitor, at: path)
-    let own = path / "adapter"
+    let own = path / "adapter", before = (down, up)
     try visitor.visit(&down, role: .adapter, at: own / "down")
     try visitor.visit(&downBias, role: .adapter, at: own / "down" / "bias")
     try visitor.visit(&up, role: .adapter, at: own / "up")
     try visitor.visit(&upBias, role: .adapter, at: own / "up" / "bias")
+    if !down.isSame(as: before.0) || !up.isSame(as: before.1) { packed = nil }
   }
 
   public func prepared() -> Bottleneck {
     var copy = self
-    (copy.down, copy.up) = (down.packed(), up.packed())
+    copy.packed = (down.plainFloats().packed(), up.plainFloats().packed())
     return copy
   }
 

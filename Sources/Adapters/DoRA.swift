@@ -2,7 +2,8 @@
 import Layers
 import Tensors
 
-/// magnitude × (W + scale × b a) x / |W + scale × b a| + bias, row by row; the norm counts as a constant, as in the paper.
+/// magnitude × (W + scale × b a) x / |W + scale × b a| + bias, row by row; for gradients the norm is a constant, as in the
+/// paper.
 public struct DoRA: AdapterProjection {
   public var base: any Projection
   /// `[rank, inputs]`
@@ -12,11 +13,12 @@ public struct DoRA: AdapterProjection {
   /// `[outputs]`
   public var magnitude: Tensor
   public let scale: Float
+  /// W, which stays as it is.
   private let weight: Tensor
   /// |W|² of each row.
   private let squares: [Double]
-  /// magnitude / norm, where both are final.
-  private var factors: Tensor?
+  /// The matrices as products read them, the first one times the scale, and magnitude / norm, where all are final.
+  private var packed: (a: Tensor, b: Tensor, factors: Tensor)?
 
   /// - Throws: ``AdapterError`` where the base is no plain product.
   public init(base: any Projection, a: Tensor, b: Tensor, magnitude: Tensor, scale: Float) throws {
@@ -46,13 +48,17 @@ public struct DoRA: AdapterProjection {
     return squares
   }
 
-  public func callAsFunction(_ x: Tensor) -> Tensor { result(of: x.products([weight, a])[...]) }
+  public func callAsFunction(_ x: Tensor) -> Tensor { result(of: x.products(weights)[...]) }
 
-  public var inputWeights: [Tensor]? { [weight, a] }
+  /// As in ``LoRA``, the own matrix comes first.
+  private var weights: [Tensor] { [packed?.a ?? a, weight] }
+
+  public var inputWeights: [Tensor]? { weights }
 
   public func result(of products: ArraySlice<Tensor>) -> Tensor {
-    let lowRank = (products[products.startIndex + 1] * scale).product(b)
-    let scaled = (products[products.startIndex] + lowRank).scaled(columns: factors ?? currentFactors())
+    let inner = products[products.startIndex], product = products[products.startIndex + 1]
+    let lowRank = packed.map { inner.product($0.b) } ?? (inner * scale).product(b)
+    let scaled = (product + lowRank).scaled(columns: packed?.factors ?? currentFactors())
     return base.bias.map { scaled.adding(bias: $0) } ?? scaled
   }
 
@@ -66,7 +72,8 @@ public struct DoRA: AdapterProjection {
   func norms() -> [Double] {
     let rank = a.shape.rows, scale = Double(scale), a = a.plainFloats(), b = b.plainFloats().values
     // Rows of W times rows of a `[rank, outputs]`, rows of a times one another `[rank, rank]`.
-    let mixed = a.product(weight).values, own = a.product(a).values, outputs = squares.count
+    let mixed = a.product(weight).values, own = a.product(a.packed()).values
+    let outputs = squares.count
     return (0..<outputs).map { row in
       var between = 0.0, length = 0.0
       for i in 0..<rank {
@@ -74,23 +81,24 @@ public struct DoRA: AdapterProjection {
         between += factor * Double(mixed[i * outputs + row])
         for j in 0..<rank { length += factor * Double(b[row * rank + j]) * Double(own[i * rank + j]) }
       }
-      return max(squares[row] + 2 * scale * between + scale * scale * length, .leastNormalMagnitude).squareRoot()
+      let square = squares[row] + 2 * scale * between + scale * scale * length
+      return max(square, .leastNormalMagnitude).squareRoot()
     }
   }
 
   public mutating func visit(_ visitor: any ModuleVisitor, at path: ModulePath) throws {
     try base.visit(visitor, at: path)
+    let before = (a, b, magnitude)
     try visitor.visit(&a, role: .adapter, at: path / "lora" / "a")
     try visitor.visit(&b, role: .adapter, at: path / "lora" / "b")
     try visitor.visit(&magnitude, role: .adapter, at: path / "lora" / "magnitude")
-    // What was put in rows may have changed.
-    if a.layout == .rows { factors = nil }
+    let isSame = a.isSame(as: before.0) && b.isSame(as: before.1) && magnitude.isSame(as: before.2)
+    if !isSame { packed = nil }
   }
 
   public func prepared() -> DoRA {
     var copy = self
-    copy.factors = currentFactors()
-    (copy.a, copy.b) = (a.packed(), b.packed())
+    copy.packed = ((a.plainFloats() * scale).packed(), b.plainFloats().packed(), currentFactors())
     return copy
   }
 

@@ -29,7 +29,8 @@ extension Adapter {
     let installer = AdapterInstaller(rest, configuration: configuration, scales: scales, backend: model.backend)
     try model.visit(installer, at: ModulePath())
     if let name = installer.rest.keys.min() {
-      throw AdapterError(field: name, message: "has no place in this model, whose parts are \(try ModelParts(model).summary(nil))")
+      let parts = try ModelParts(model).summary(nil)
+      throw AdapterError(field: name, message: "has no place in this model, whose parts are \(parts)")
     }
   }
 }
@@ -47,7 +48,8 @@ extension [String: Tensor] {
   fileprivate mutating func take(_ name: String, shape: Shape, on backend: any Backend) throws(AdapterError) -> Tensor {
     guard let tensor = removeValue(forKey: name) else { throw AdapterError(field: name, message: "missing") }
     guard tensor.shape == shape else {
-      throw AdapterError(field: name, message: "has the shape \(tensor.shape), where the model's sizes ask for \(shape)")
+      throw AdapterError(
+        field: name, message: "has the shape \(tensor.shape), where the model's sizes ask for \(shape)")
     }
     return Tensor(storage: tensor.storage, shape: shape, dataType: .f32, backend: backend)
   }
@@ -60,7 +62,9 @@ private final class AdapterInstaller: ModuleVisitor {
   private let scales: [String: Float]
   private let backend: any Backend
 
-  init(_ tensors: [String: Tensor], configuration: AdapterConfiguration, scales: [String: Float], backend: any Backend) {
+  init(
+    _ tensors: [String: Tensor], configuration: AdapterConfiguration, scales: [String: Float], backend: any Backend
+  ) {
     rest = tensors
     self.configuration = configuration
     self.scales = scales
@@ -77,8 +81,8 @@ private final class AdapterInstaller: ModuleVisitor {
     let name = path.description
     if let rank = rest[name + ".lora.a"]?.shape.rows {
       try checkBare(projection, name)
-      let a = try take(name + ".lora.a", [rank, projection.inputs]), b = try take(name + ".lora.b", [projection.outputs, rank])
-      let scale = scales[name] ?? 1
+      let a = try take(name + ".lora.a", [rank, projection.inputs])
+      let b = try take(name + ".lora.b", [projection.outputs, rank]), scale = scales[name] ?? 1
       if rest[name + ".lora.magnitude"] != nil {
         let magnitude = try take(name + ".lora.magnitude", [projection.outputs])
         projection = try DoRA(base: projection, a: a, b: b, magnitude: magnitude, scale: scale)
@@ -96,7 +100,8 @@ private final class AdapterInstaller: ModuleVisitor {
       try checkBare(projection, name)
       let own = name + ".adapter", outputs = projection.outputs
       projection = Bottleneck(
-        base: projection, down: try take(own + ".down", [width, outputs]), downBias: try take(own + ".down.bias", [width]),
+        base: projection, down: try take(own + ".down", [width, outputs]),
+        downBias: try take(own + ".down.bias", [width]),
         up: try take(own + ".up", [outputs, width]), upBias: try take(own + ".up.bias", [outputs]),
         activation: form.activation)
     }
@@ -118,8 +123,8 @@ private final class AdapterInstaller: ModuleVisitor {
 }
 
 extension Module {
-  /// Brings the matrices of adapters into the layout in which products read them fastest; they cannot be trained then.
-  /// Whole parts that came with an adapter are brought there too.
+  /// Brings the matrices of adapters into the layout in which products read them fastest, beside the ones that are
+  /// trained, until those are replaced. Whole parts that came with an adapter are brought there for good.
   public mutating func prepareAdapters() throws { try visit(AdapterPreparation(), at: ModulePath()) }
 }
 

@@ -10,31 +10,50 @@ public struct LoRA: AdapterProjection {
   /// `[outputs, rank]`
   public var b: Tensor
   public let scale: Float
+  /// Both as products read them, the first one times the scale, where they are final.
+  private var packed: (a: Tensor, b: Tensor)?
+
+  init(base: any Projection, a: Tensor, b: Tensor, scale: Float) {
+    self.base = base
+    self.a = a
+    self.b = b
+    self.scale = scale
+  }
 
   public func callAsFunction(_ x: Tensor) -> Tensor {
     if let weights = inputWeights { return result(of: x.products(weights)[...]) }
-    return base(x) + correction(x.product(a))
+    return base(x) + correction(x.product(first))
   }
 
-  public var inputWeights: [Tensor]? { base.inputWeights.map { $0 + [a] } }
+  private var first: Tensor { packed?.a ?? a }
+
+  /// The own matrix comes first: what follows the last one in memory is fetched ahead, and base weights follow in the
+  /// order in which they are used.
+  public var inputWeights: [Tensor]? { base.inputWeights.map { [first] + $0 } }
 
   public func result(of products: ArraySlice<Tensor>) -> Tensor {
-    base.result(of: products.dropLast()) + correction(products[products.endIndex - 1])
+    base.result(of: products.dropFirst()) + correction(products[products.startIndex])
   }
 
-  private func correction(_ inner: Tensor) -> Tensor { (inner * scale).product(b) }
+  private func correction(_ inner: Tensor) -> Tensor {
+    packed.map { inner.product($0.b) } ?? (inner * scale).product(b)
+  }
 
   public mutating func visit(_ visitor: any ModuleVisitor, at path: ModulePath) throws {
     try base.visit(visitor, at: path)
+    let before = (a, b)
     try visitor.visit(&a, role: .adapter, at: path / "lora" / "a")
     try visitor.visit(&b, role: .adapter, at: path / "lora" / "b")
+    if !a.isSame(as: before.0) || !b.isSame(as: before.1) { packed = nil }
   }
 
-  public func prepared() -> LoRA { LoRA(base: base, a: a.packed(), b: b.packed(), scale: scale) }
-
-  public func merge(into weight: inout [Float]) {
-    addLowRank(a: a, b: b, scale: scale, to: &weight)
+  public func prepared() -> LoRA {
+    var copy = self
+    copy.packed = ((a.plainFloats() * scale).packed(), b.plainFloats().packed())
+    return copy
   }
+
+  public func merge(into weight: inout [Float]) { addLowRank(a: a, b: b, scale: scale, to: &weight) }
 }
 
 /// Adds scale × b a to a matrix `[outputs, inputs]`.

@@ -56,7 +56,9 @@ private final class MergedCheckpoint: Checkpoint {
       throw AdapterError(message: "tensors cannot be written as \(dataType.name)")
     }
     var changes: [String: Change] = [:]
-    func add(_ path: ModulePath, _ shape: Shape, inputs: Int?, _ change: @escaping @Sendable (inout [Float]) throws -> Void) throws {
+    func add(
+      _ path: ModulePath, _ shape: Shape, inputs: Int?, _ change: @escaping @Sendable (inout [Float]) throws -> Void
+    ) throws {
       let count = shape.rank == 1 ? shape.columns : shape.rows
       let place = try Self.place(of: path, shape, inputs: inputs, in: base)
       let type = place.shape.count < 2 ? .f32 : place.shape[0] % dataType.elementsPerBlock == 0 ? dataType : .f32
@@ -151,7 +153,8 @@ private final class MergedCheckpoint: Checkpoint {
       values.replaceSubrange(range, with: part)
     }
     guard let bytes = change.dataType.quantized(values) else {
-      throw CheckpointError(path: path, field: "tensor \(name)", message: "cannot be written as \(change.dataType.name)")
+      throw CheckpointError(
+        path: path, field: "tensor \(name)", message: "cannot be written as \(change.dataType.name)")
     }
     return GGUFTensor(name: name, dataType: change.dataType, shape: change.shape, bytes: bytes)
   }

@@ -60,8 +60,9 @@ struct PEFTConfiguration {
     case "FULL": method = .full
     default:
       let activation = try json.required("non_linearity")
-      guard let known = Activation(rawValue: try activation.string()) else {
-        throw activation.error("“\(try activation.string().printable)” is not one of silu, gelu, geluTanh, relu, tanh")
+      let spelling = try activation.string()
+      guard let known = Activation(rawValue: spelling) else {
+        throw activation.error("“\(spelling.printable)” is not one of silu, gelu, geluTanh, relu, tanh")
       }
       method = .bottleneck(.init(
         width: try json.required("bottleneck_size").int(in: 1...AdapterConfiguration.mostRank), activation: known,

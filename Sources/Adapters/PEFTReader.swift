@@ -7,18 +7,21 @@ import Tensors
 import Tokenization
 
 extension Adapter {
-  /// Reads a folder as PEFT writes it, `adapter_config.json` and `adapter_model.safetensors`, or as ``write(to:for:modules:)``
-  /// does.
+  /// Reads a folder as PEFT writes it, `adapter_config.json` and `adapter_model.safetensors`, or as
+  /// ``write(to:for:modules:)`` does.
   /// - Parameters:
   ///   - model: the model that it is for; nothing is put into it.
   ///   - modules: what its parts are called in transformers, `ModelRegistry.modules(of:)` of its checkpoint.
-  /// - Throws: ``AdapterError`` or `CheckpointError` that names the file and the field or tensor, and what was expected.
+  /// - Throws: ``AdapterError`` or `CheckpointError` that names the file and the field or tensor, and what was
+  ///   expected.
   public init(folder: String, for model: some AdaptableModel, modules: HuggingFaceModules?) throws {
     let peft = try PEFTConfiguration(folder: folder), path = folder + "/adapter_model.safetensors"
-    if !FileManager.default.fileExists(atPath: path), FileManager.default.fileExists(atPath: folder + "/adapter_model.bin") {
+    let exists = FileManager.default.fileExists(atPath:)
+    if !exists(path), exists(folder + "/adapter_model.bin") {
       throw AdapterError(
-        path: folder, message: "holds adapter_model.bin and no safetensors; such files can run code when they are read, so "
-          + "save the adapter again with a newer PEFT")
+        path: folder,
+        message: "holds adapter_model.bin and no safetensors; such files can run code when they are read, so save the "
+          + "adapter again with a newer PEFT")
     }
     var reader = PEFTReader(
       peft: peft, file: try SafetensorsFile(path: path), modules: modules, parts: try ModelParts(model),
@@ -147,7 +150,8 @@ private struct PEFTReader {
     }
     // Of an encoder–decoder PEFT keeps rows for both halves and reads those of the first.
     guard rows.shape[0] == count || rows.shape[0] == 2 * count && model.taskType == "SEQ_2_SEQ_LM" else {
-      throw error("prompt_embeddings", "has \(rows.shape[0]) rows, where adapter_config.json states \(count) virtual tokens")
+      throw error(
+        "prompt_embeddings", "has \(rows.shape[0]) rows, where adapter_config.json states \(count) virtual tokens")
     }
     adapter.add("embedding.prompt", [count, width], Array(rows.values.prefix(count * width)), backend)
   }
@@ -186,11 +190,11 @@ private struct PEFTReader {
       guard let place = try place(parameter.path, parameter.tensor.shape), let stem = modules?.stem(of: place.module)
       else { continue }
       let shape = parameter.tensor.shape, columns = shape.rank == 1 ? nil : shape.columns
+      let count = place.moduleRows * (columns ?? 1)
       let key = stem + (parameter.path.parts.last == "bias" ? ".bias" : ".weight")
       guard let stored = index[key] else { continue }
-      guard stored.elementCount == place.moduleRows * (columns ?? 1), let found = try values(key, shape: stored.shape.map { $0 })
-      else {
-        throw error(stored.name, "has the shape \(stored.shape), where \(place.moduleRows * (columns ?? 1)) numbers are expected")
+      guard stored.elementCount == count, let found = try values(key, shape: stored.shape.map { $0 }) else {
+        throw error(stored.name, "has the shape \(stored.shape), where \(count) numbers are expected")
       }
       adapter.add(parameter.name, shape, place.part(of: found.values, columns: columns), backend)
       adapter.configuration.trainedParts.append(parameter.name)
@@ -239,11 +243,12 @@ struct PrefixOrder {
       throw AdapterError(message: "the order of this model's keys in transformers is not known")
     }
     var ranks = [Int](repeating: 0, count: sizes.width)
-    for (rank, own) in place.rows.indices.sorted(by: { place.rows[$0] < place.rows[$1] }).enumerated() { ranks[own] = rank }
+    let order = place.rows.indices.sorted { place.rows[$0] < place.rows[$1] }
+    for (rank, own) in order.enumerated() { ranks[own] = rank }
     keys = ranks
   }
 
-  /// The pair of keys and values of a layer. Of an encoder–decoder PEFT cuts a list that it has doubled into fours, of
-  /// which the decoder's own attention gets the first two (as of PEFT 0.21).
+  /// The pair of keys and values of a layer. Of an encoder–decoder PEFT cuts a list that it has doubled into fours,
+  /// of which the decoder's own attention gets the first two (as of PEFT 0.21).
   func pair(_ layer: Int) -> Int { isEncoderDecoder ? 2 * layer % layers : layer }
 }

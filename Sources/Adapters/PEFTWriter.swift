@@ -10,8 +10,8 @@ import Tokenization
 extension Adapter {
   /// Writes `adapter_config.json` and `adapter_model.safetensors` into a folder, which is made where there is none.
   ///
-  /// LoRA, DoRA, IA3, prefix and prompt tuning are as PEFT has them; for other methods `peft_type` is one that PEFT does
-  /// not know, and tensors have the names of this adapter's ``tensors``.
+  /// LoRA, DoRA, IA3, prefix and prompt tuning are as PEFT has them; for other methods `peft_type` is one that PEFT
+  /// does not know, and tensors have the names of this adapter's ``tensors``.
   /// - Parameters:
   ///   - model: the model that it is for, adapted or not.
   ///   - modules: what its parts are called in transformers; may be nil for methods that PEFT does not know.
@@ -30,7 +30,8 @@ extension Adapter {
     do {
       try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     } catch {
-      throw AdapterError(path: folder, message: "cannot be written: " + ((error as NSError).localizedFailureReason ?? "\(error)"))
+      let reason = (error as NSError).localizedFailureReason ?? "\(error)"
+      throw AdapterError(path: folder, message: "cannot be written: " + reason)
     }
     var file = SafetensorsWriter(path: folder + "/adapter_model.safetensors")
     for (name, tensor) in writer.tensors {
@@ -54,7 +55,9 @@ private struct PEFTWriter {
   /// Modules that are wrapped, whose own parameters PEFT therefore calls otherwise.
   private var wrapped: Set<String> = []
 
-  init(adapter: Adapter, modules: HuggingFaceModules?, parts: ModelParts, fields: OrderedDictionary<String, JSONValue>) {
+  init(
+    adapter: Adapter, modules: HuggingFaceModules?, parts: ModelParts, fields: OrderedDictionary<String, JSONValue>
+  ) {
     self.adapter = adapter
     self.modules = modules
     self.parts = parts
@@ -89,7 +92,8 @@ private struct PEFTWriter {
     for name in adapter.tensors.keys.sorted() where name.hasSuffix(suffix) {
       let slot = String(name.dropLast(suffix.utf8.count))
       guard known.contains(slot) else {
-        throw AdapterError(field: slot, message: "has no name in transformers, so PEFT cannot say what was learnt for it")
+        throw AdapterError(
+          field: slot, message: "has no name in transformers, so PEFT cannot say what was learnt for it")
       }
     }
   }
@@ -125,7 +129,8 @@ private struct PEFTWriter {
         let width = widths[index], start = starts[index], ratio = (adapter.scales[part.slot.name] ?? 1) / scale
         down.replaceSubrange(start * inputs..<(start + width) * inputs, with: downs[index])
         guard let b = tensor(part.slot.name + ".lora.b")?.values, b.count == part.place.rows.count * width else {
-          throw AdapterError(field: part.slot.name + ".lora.b", message: "missing, or of another rank than the first matrix")
+          throw AdapterError(
+            field: part.slot.name + ".lora.b", message: "missing, or of another rank than the first matrix")
         }
         for (own, row) in part.place.rows.enumerated() {
           for inner in 0..<width { up[row * rank + start + inner] = b[own * width + inner] * ratio }
@@ -141,7 +146,8 @@ private struct PEFTWriter {
       if form.isWeightDecomposed {
         guard found == all else {
           throw AdapterError(
-            field: module, message: "is one matrix in transformers, of which DoRA was applied to a part: PEFT cannot say that")
+            field: module,
+            message: "is one matrix in transformers, of which DoRA was applied to a part: PEFT cannot say that")
         }
         add(module, "lora_magnitude_vector", [all], magnitudes)
       }
@@ -163,7 +169,8 @@ private struct PEFTWriter {
       let inputs = members.compactMap { tensor($0.slot.name + ".ia3.inputs")?.values }
       if let factors = inputs.first {
         guard inputs.count == members.count, inputs.allSatisfy({ $0 == factors }) else {
-          throw AdapterError(field: module, message: "is one matrix in transformers, whose parts have other factors each")
+          throw AdapterError(
+            field: module, message: "is one matrix in transformers, whose parts have other factors each")
         }
         add(module, "ia3_l", [1, factors.count], factors)
         feedForward.append(module)
@@ -198,7 +205,9 @@ private struct PEFTWriter {
   }
 
   mutating func addPrompt(of model: some AdaptableModel) throws {
-    guard let prompt = tensor("embedding.prompt") else { throw AdapterError(field: "embedding.prompt", message: "missing") }
+    guard let prompt = tensor("embedding.prompt") else {
+      throw AdapterError(field: "embedding.prompt", message: "missing")
+    }
     tensors["prompt_embeddings"] = ([prompt.shape.rows, prompt.shape.columns], prompt.values)
     addSizes(of: model, width: prompt.shape.columns)
   }
@@ -209,7 +218,9 @@ private struct PEFTWriter {
     for layer in 0..<layers {
       for (part, name) in ["keys", "values"].enumerated() {
         let path = "\(type(of: model).prefixPath).\(layer).\(name)"
-        guard let own = tensor(path), own.shape.columns == width else { throw AdapterError(field: path, message: "missing") }
+        guard let own = tensor(path), own.shape.columns == width else {
+          throw AdapterError(field: path, message: "missing")
+        }
         if values.isEmpty {
           count = own.shape.rows
           values = [Float](repeating: 0, count: count * 2 * layers * width)
@@ -226,7 +237,8 @@ private struct PEFTWriter {
         from[2 * pair + part] = layer
         for row in 0..<count {
           for column in 0..<width {
-            values[row * 2 * layers * width + first + (part == 0 ? order.keys[column] : column)] = numbers[row * width + column]
+            let place = first + (part == 0 ? order.keys[column] : column)
+            values[row * 2 * layers * width + place] = numbers[row * width + column]
           }
         }
       }
@@ -269,8 +281,9 @@ private struct PEFTWriter {
       found.insert(parameter.name)
       let tensor = adapter.tensors[parameter.name] ?? parameter.tensor.plainFloats(), shape = tensor.shape
       let columns = shape.rank == 1 ? nil : shape.columns, isBias = parameter.path.parts.last == "bias"
-      let name = (fields["peft_type"] == "LORA" || fields["peft_type"] == "IA3" ? "base_model.model." : "base_model.")
-        + place.module + (wrapped.contains(place.module) ? ".base_layer" : "") + (isBias ? ".bias" : ".weight")
+      let wraps = fields["peft_type"] == "LORA" || fields["peft_type"] == "IA3"
+      let name = (wraps ? "base_model.model." : "base_model.") + place.module
+        + (wrapped.contains(place.module) ? ".base_layer" : "") + (isBias ? ".bias" : ".weight")
       let axes = columns.map { place.isTransposed ? [$0, place.moduleRows] : [place.moduleRows, $0] } ?? [place.moduleRows]
       var values = tensors[name]?.values ?? [Float](repeating: 0, count: axes.reduce(1, *))
       place.put(tensor.values, columns: columns, into: &values)

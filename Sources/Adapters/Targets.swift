@@ -22,7 +22,8 @@ extension AdapterConfiguration.Targets {
     }
     guard found.isEmpty else { return found }
     throw AdapterError(
-      field: "target_modules", message: "\(described) match none of the model's parts, which are \(parts.summary(modules))")
+      field: "target_modules",
+      message: "\(described) match none of the model's parts, which are \(parts.summary(modules))")
   }
 
   private var described: String {

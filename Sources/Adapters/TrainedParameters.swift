@@ -3,7 +3,8 @@ import Layers
 import Tensors
 
 extension AdapterConfiguration {
-  /// Whether a parameter of this model is trained: those that the adapter added, and parts that are trained as they are.
+  /// Whether a parameter of this model is trained: those that the adapter added, and parts that are trained as they
+  /// are.
   ///
   /// For a visitor that makes leaves of them. What is trained must be `f32` in rows; ``Layers/ParameterRole/adapter``
   /// parameters are, others (of ``Method/bias``, ``Method/lastLayers(_:head:)``, ``Method/full`` and

@@ -14,8 +14,8 @@ public protocol Projection: Module {
   /// What is added to the product, `[outputs]`; nil for none.
   var bias: Tensor? { get }
 
-  /// The matrices `[…, inputs]` with which the map multiplies what it is given, before anything else; nil where it must
-  /// see its input. So wrappers share in the one op of several maps.
+  /// The matrices `[…, inputs]` with which the map multiplies what it is given, before anything else; nil where it
+  /// must see its input. So wrappers share in the one op of several maps.
   var inputWeights: [Tensor]? { get }
 
   /// The map's result, of the products with ``inputWeights`` in their order.

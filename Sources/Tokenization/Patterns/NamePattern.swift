@@ -21,7 +21,9 @@ package struct NamePattern: Sendable {
   package func matches(_ name: String) -> Bool {
     var found = false
     Array(name.utf8).withUnsafeBufferPointer { bytes in
-      pattern.forEachMatch(in: bytes, 0..<bytes.count) { start, end in found = found || start == 0 && end == bytes.count }
+      pattern.forEachMatch(in: bytes, 0..<bytes.count) { start, end in
+        found = found || start == 0 && end == bytes.count
+      }
     }
     return found
   }
