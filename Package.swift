@@ -4,6 +4,7 @@ import PackageDescription
 
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let orderedCollections = Target.Dependency.product(name: "OrderedCollections", package: "swift-collections")
 
 let package = Package(
@@ -17,6 +18,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
   ],
   targets: [
@@ -43,7 +45,8 @@ let package = Package(
     .target(
       name: "Training",
       dependencies: [
-        "Adapters", "Checkpoints", "JSON", "Layers", "Models", "Randomness", "Tensors", "TrainingData", crypto,
+        "Adapters", "Checkpoints", "JSON", "Layers", "Models", "Randomness", "Tensors", "Tokenization",
+        "TokenizerTraining", "TrainingData", crypto, orderedCollections, yams,
       ]),
     .target(name: "Quantization", dependencies: ["Checkpoints", "Generation", "Layers", "Models", "Tensors"]),
     .target(name: "Hub", dependencies: [crypto]),

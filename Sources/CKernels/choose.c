@@ -21,6 +21,14 @@ bool mk_isa_supported(mk_isa isa) {
   }
 }
 
+bool mk_has_native_pairs(void) {
+#if defined(__x86_64__)
+  return mk_isa_supported(MK_AVX512) && __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}
+
 const mk_kernels *mk_kernels_of(mk_isa isa) {
   switch (isa) {
     case MK_SCALAR: return &mk_kernels_scalar;

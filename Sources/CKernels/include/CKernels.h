@@ -170,6 +170,8 @@ typedef enum { MK_SCALAR, MK_AVX2, MK_AVX512, MK_ISAS } mk_isa;
 
 /// Whether this processor can run the instruction set.
 bool mk_isa_supported(mk_isa isa);
+/// Whether this processor multiplies pairs of bf16 with one instruction.
+bool mk_has_native_pairs(void);
 /// The table of one instruction set, or NULL when this build lacks it.
 const mk_kernels *mk_kernels_of(mk_isa isa);
 

@@ -6,6 +6,9 @@ public enum ProductPrecision: String, Sendable, CaseIterable {
   case f32
   /// Factors are rounded to bf16 (Kalamkar et al. 2019): twice as fast where the processor has instructions for it.
   case bf16
+
+  /// `bf16` where the processor has instructions for it; elsewhere it would be slower.
+  public static let preferred: ProductPrecision = mk_has_native_pairs() ? .bf16 : .f32
 }
 
 /// A matrix of floats somewhere in memory, `stride` numbers from one row, or column, to the next.
