@@ -32,6 +32,7 @@ let package = Package(
     .target(name: "Models", dependencies: ["JSON", "Layers", "Checkpoints"]),
     .target(name: "Generation", dependencies: ["Models", "Tokenization", "ChatTemplates", orderedCollections]),
     .target(name: "Quantization", dependencies: ["Checkpoints", "Generation", "Layers", "Models", "Tensors"]),
+    .target(name: "Tracking", dependencies: ["JSON", orderedCollections]),
     .target(name: "Hub", dependencies: [crypto]),
     .target(
       name: "Malmoi",
@@ -41,8 +42,8 @@ let package = Package(
     .executableTarget(
       name: "MalmoiCommand",
       dependencies: [
-        "CEditLine", "Checkpoints", "Generation", "Layers", "Malmoi", "Models", "Quantization", "Tensors",
-        "Tokenization", "TokenizerTraining", argumentParser,
+        "CEditLine", "Checkpoints", "Generation", "JSON", "Layers", "Malmoi", "Models", "Quantization", "Tensors",
+        "Tokenization", "TokenizerTraining", "Tracking", argumentParser,
       ]),
     .executableTarget(name: "ChatExample", dependencies: ["Malmoi"], path: "Examples/Chat"),
     // For development: throws damaged input at whatever reads files and templates of strangers.
@@ -63,6 +64,7 @@ let package = Package(
       exclude: ["Fixtures"]),
     .testTarget(name: "ChatTemplatesTests", dependencies: ["ChatTemplates", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"], exclude: ["Fixtures"]),
+    .testTarget(name: "TrackingTests", dependencies: ["JSON", "Tracking", "TestSupport"]),
     .testTarget(name: "HubTests", dependencies: ["Hub", "TestSupport"]),
     .testTarget(name: "ModelsTests", dependencies: ["Models", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(name: "GenerationTests", dependencies: ["Generation", "TestSupport"]),
