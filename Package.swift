@@ -71,7 +71,9 @@ let package = Package(
     .testTarget(
       name: "QuantizationTests", dependencies: ["Quantization", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(name: "MalmoiTests", dependencies: ["Malmoi", "TestSupport"]),
-    .testTarget(name: "CommandTests", dependencies: ["Checkpoints", "MalmoiCommand", "Tensors", "TestSupport"]),
+    .testTarget(
+      name: "CommandTests",
+      dependencies: ["Checkpoints", "JSON", "MalmoiCommand", "Tensors", "TestSupport", "Tracking"]),
   ],
   swiftLanguageModes: [.v6],
 )

@@ -1,13 +1,13 @@
 // The sums that event files (CRC-32C) and PNG files (CRC-32, Adler-32) carry.
 
 /// A cyclic redundancy check of 32 bits, least significant bit first, begun and ended with all bits set.
-struct CRC32: Sendable {
+package struct CRC32: Sendable {
   private let table: [UInt32]
 
   /// CRC-32 as in PNG and zip.
-  static let ieee = CRC32(reversedPolynomial: 0xEDB8_8320)
+  package static let ieee = CRC32(reversedPolynomial: 0xEDB8_8320)
   /// CRC-32C (RFC 3720), after Castagnoli.
-  static let castagnoli = CRC32(reversedPolynomial: 0x82F6_3B78)
+  package static let castagnoli = CRC32(reversedPolynomial: 0x82F6_3B78)
 
   private init(reversedPolynomial: UInt32) {
     table = (0..<256).map { byte in
@@ -15,13 +15,13 @@ struct CRC32: Sendable {
     }
   }
 
-  func callAsFunction(_ bytes: some Sequence<UInt8>) -> UInt32 {
+  package func callAsFunction(_ bytes: some Sequence<UInt8>) -> UInt32 {
     ~bytes.reduce(UInt32.max) { sum, byte in sum >> 8 ^ table[Int(UInt8(truncatingIfNeeded: sum) ^ byte)] }
   }
 }
 
 /// Adler-32 (RFC 1950).
-func adler32(_ bytes: [UInt8]) -> UInt32 {
+package func adler32(_ bytes: [UInt8]) -> UInt32 {
   var low: UInt32 = 1, high: UInt32 = 0
   for byte in bytes {
     low = (low + UInt32(byte)) % 65_521

@@ -75,7 +75,7 @@ public struct CurvePlot: Sendable {
   func pieces(_ points: [SIMD2<Double>]) -> [[SIMD2<Double>]] {
     points.split { point in
       // The difference of two such numbers is finite, and so is all that is computed from them.
-      !(point.x.magnitude < 1e300 && point.y.magnitude < 1e300) || isLogarithmic && point.y <= 0
+      !(point.x.magnitude < 1e300 && point.y.magnitude < 1e300) || isLogarithmic && point.y < Axis.smallest
     }.map(Array.init)
   }
 
@@ -108,19 +108,25 @@ public struct CurvePlot: Sendable {
 }
 
 /// A range of numbers along an edge, with round ones marked.
-struct Axis {
+package struct Axis {
+  /// Below this, logarithms and steps would leave the range of normal numbers.
+  static let smallest = 1e-290
+
   private let lower: Double
   private let upper: Double
   private let isLogarithmic: Bool
-  let ticks: [(value: Double, label: String)]
+  package let ticks: [(value: Double, label: String)]
 
   /// - Parameters:
   ///   - padding: the share of the range that is left free on both sides.
   ///   - count: about how many ticks there should be.
-  init(from lowest: Double, to highest: Double, padding: Double, isLogarithmic: Bool = false, ticks count: Int) {
+  package init(
+    from lowest: Double, to highest: Double, padding: Double, isLogarithmic: Bool = false, ticks count: Int
+  ) {
     self.isLogarithmic = isLogarithmic
-    var lower = isLogarithmic ? log10(lowest) : lowest, upper = isLogarithmic ? log10(highest) : highest
-    if upper - lower <= max(lower.magnitude, upper.magnitude) * 1e-9 || upper == lower {
+    var lower = isLogarithmic ? log10(max(lowest, Self.smallest)) : lowest
+    var upper = isLogarithmic ? log10(max(highest, Self.smallest)) : highest
+    if upper - lower <= max(lower.magnitude * 1e-9, upper.magnitude * 1e-9, Self.smallest) {
       let room = max(lower.magnitude * 0.05, isLogarithmic ? 0.1 : 1e-9)
       lower -= room
       upper += room

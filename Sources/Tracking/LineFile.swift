@@ -1,4 +1,4 @@
-// metrics.jsonl and samples.jsonl: a JSON object per line, read as a stream, so that a huge or damaged file does no harm.
+// metrics.jsonl and samples.jsonl: a JSON object per line, read as a stream, so that a huge file does no harm.
 import Foundation
 import JSON
 
@@ -56,8 +56,8 @@ struct FileLine {
 }
 
 extension GrowingFile {
-  /// Continues a file of lines that say their `step`: those after a step are dropped, since they will be computed again,
-  /// and so is what a dying writer left of a line.
+  /// Continues a file of lines that say their `step`: those after a step are dropped, since they will be computed
+  /// again, and so is what a dying writer left of a line.
   static func continuing(_ file: OpenFile, step: Int) throws(TrackingError) -> GrowingFile {
     let length = try FileLine.read(file) { line in
       guard let found = try? line.object().required("step").int() else { return true }

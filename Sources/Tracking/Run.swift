@@ -6,11 +6,11 @@ import Synchronization
 
 /// The record of a training run, while it is being written.
 ///
-/// A run is a folder with `config.json`, `data.json`, `environment.json`, `metrics.jsonl`, `samples.jsonl`, `status.json`
-/// and TensorBoard's event files; docs/TRACKING.md describes them. A line is whole or not there: what a dying process left
-/// of one is ignored by readers and dropped when the run is resumed. The folder counts as running for as long as this
-/// object lives and has not been told to ``finish(_:message:)``; if it goes away before, with its process or without, the
-/// run counts as interrupted.
+/// A run is a folder with `config.json`, `data.json`, `environment.json`, `metrics.jsonl`, `samples.jsonl`,
+/// `status.json` and TensorBoard's event files; docs/TRACKING.md describes them. A line is whole or not there: what a
+/// dying process left of one is ignored by readers and dropped when the run is resumed. The folder counts as running
+/// for as long as this object lives and has not been told to ``finish(_:message:)``; if it goes away before, with its
+/// process or without, the run counts as interrupted.
 public final class Run: Sendable {
   private struct State {
     var metrics: GrowingFile
@@ -112,8 +112,8 @@ public final class Run: Sendable {
   ///   - step: at least that of the line before.
   ///   - tokens: trained on until now.
   ///   - values: by name, such as `loss`; not a number and infinite are values too.
-  /// - Throws: ``TrackingError`` for steps that go back, names that cannot be, or if the run has ended or its files cannot
-  ///   be written.
+  /// - Throws: ``TrackingError`` for steps that go back, names that cannot be, or if the run has ended or its files
+  ///   cannot be written.
   public func log(step: Int, tokens: Int, _ values: [(String, Double)]) throws(TrackingError) {
     var names: Set<String> = []
     for (name, _) in values {

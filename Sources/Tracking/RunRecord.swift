@@ -7,6 +7,12 @@ public struct RunSample: Sendable, Equatable {
   public let step: Int
   public let prompt: String
   public let text: String
+
+  public init(step: Int, prompt: String, text: String) {
+    self.step = step
+    self.prompt = prompt
+    self.text = text
+  }
 }
 
 /// A run that was read from its folder.
@@ -60,7 +66,9 @@ public struct RunRecord: Sendable {
     return record
   }
 
-  /// The runs below a folder, the oldest first, with their status and config only; a damaged one has its faults.
+  /// The runs below a folder, the oldest first; a damaged one has its faults.
+  ///
+  /// Of those that came to an end only status and config are read.
   /// - Throws: ``TrackingError`` if the folder cannot be read.
   public static func list(root: String) throws(TrackingError) -> [RunRecord] {
     let names: [String]
@@ -70,12 +78,13 @@ public struct RunRecord: Sendable {
       throw TrackingError(path: root, message: "no folder of runs can be read there")
     }
     return names.sorted().compactMap { name in
-      name.hasPrefix(".") ? nil : try? RunRecord(summaryOf: "\(root)/\(name)")
+      guard !name.hasPrefix("."), let summary = try? RunRecord(summaryOf: "\(root)/\(name)") else { return nil }
+      return summary.state?.ended == nil ? (try? load(folder: summary.folder)) ?? summary : summary
     }
   }
 
-  /// The folder of the run that someone means by a path, a folder's name, the id or beginning of either, a run's name if
-  /// only one has it, or `last`.
+  /// The folder of the run that someone means by a path, a folder's name, the id or beginning of either, a run's name
+  /// if only one has it, or `last`.
   /// - Throws: ``TrackingError`` if none or several are meant.
   public static func find(_ text: String, root: String) throws(TrackingError) -> String {
     var isFolder: ObjCBool = false
@@ -88,7 +97,8 @@ public struct RunRecord: Sendable {
     if found.isEmpty { found = all.filter { $0.name == text } }
     if found.isEmpty, !text.isEmpty { found = all.filter { $0.folderName.hasPrefix(text) || $0.id.hasPrefix(text) } }
     guard let first = found.first else {
-      throw TrackingError(path: root, message: "has no run “\(text.printable)” (an id, a name, the beginning of one, or last)")
+      throw TrackingError(
+        path: root, message: "has no run “\(text.printable)” (an id, a name, the beginning of one, or last)")
     }
     guard found.count == 1 else {
       let ids = found.prefix(10).map { $0.id.printable }.joined(separator: ", ")

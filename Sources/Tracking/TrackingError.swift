@@ -1,4 +1,4 @@
-// Runs are read months later, perhaps after a crash or from a stranger: what is wrong is told in one line that says where.
+// Runs are read months later, perhaps after a crash or from a stranger: what is wrong is told in one line.
 
 /// Why a run could not be written or read.
 public struct TrackingError: Error, Equatable, CustomStringConvertible {
