@@ -49,6 +49,7 @@ let package = Package(
         "TokenizerTraining", "TrainingData", crypto, orderedCollections, yams,
       ]),
     .target(name: "Quantization", dependencies: ["Checkpoints", "Generation", "Layers", "Models", "Tensors"]),
+    .target(name: "Tracking", dependencies: ["JSON", orderedCollections]),
     .target(name: "Hub", dependencies: [crypto]),
     .target(
       name: "Malmoi",
@@ -60,9 +61,8 @@ let package = Package(
     .executableTarget(
       name: "MalmoiCommand",
       dependencies: [
-        "CEditLine", "Checkpoints", "Generation", "Layers", "Malmoi", "Models", "Quantization", "Tensors", "Training",
-        "TrainingData",
-        "Tokenization", "TokenizerTraining", argumentParser,
+        "CEditLine", "Checkpoints", "Generation", "JSON", "Layers", "Malmoi", "Models", "Quantization", "Tensors",
+        "Tokenization", "TokenizerTraining", "Tracking", "Training", "TrainingData", argumentParser,
       ]),
     .executableTarget(name: "ChatExample", dependencies: ["Malmoi"], path: "Examples/Chat"),
     // For development: throws damaged input at whatever reads files and templates of strangers.
@@ -89,6 +89,7 @@ let package = Package(
       ],
       exclude: ["Fixtures"]),
     .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"], exclude: ["Fixtures"]),
+    .testTarget(name: "TrackingTests", dependencies: ["JSON", "Tracking", "TestSupport"]),
     .testTarget(name: "HubTests", dependencies: ["Hub", "TestSupport"]),
     .testTarget(name: "ModelsTests", dependencies: ["Models", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(
@@ -101,7 +102,9 @@ let package = Package(
       dependencies: ["Checkpoints", "JSON", "Layers", "Models", "Tensors", "Training", "TrainingData", "TestSupport"],
       exclude: ["Fixtures"]),
     .testTarget(name: "MalmoiTests", dependencies: ["Malmoi", "TestSupport"]),
-    .testTarget(name: "CommandTests", dependencies: ["Checkpoints", "MalmoiCommand", "Tensors", "TestSupport"]),
+    .testTarget(
+      name: "CommandTests",
+      dependencies: ["Checkpoints", "JSON", "MalmoiCommand", "Tensors", "TestSupport", "Tracking"]),
   ],
   swiftLanguageModes: [.v6],
 )

@@ -87,6 +87,10 @@ static void gemm_avx512(bool pairs, const float *left, size_t rows, const float 
       pairs, left, rows, right, right_rows, columns, y, stride, add);
 }
 
+static void peak_pairs_avx512(size_t rounds, float *sink) {
+  (__builtin_cpu_supports("avx512bf16") ? peak_pairs_native : peak_pairs_any)(rounds, sink);
+}
+
 #define GEMM_ENTRY(x) x##_avx512
 #include "table.h"
 #pragma clang attribute pop

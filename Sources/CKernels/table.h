@@ -69,5 +69,6 @@ const mk_kernels NAME(mk_kernels) = {
     .finish_row = NAME(finish_row),
     .read_memory = NAME(read_memory),
     .peak_float = NAME(peak_float),
+    .peak_pairs = GEMM_ENTRY(peak_pairs),
     .peak_int8 = NAME(peak_int8),
 };

@@ -18,7 +18,8 @@ struct MalmoiCommand: AsyncParsableCommand {
     subcommands: [
       RunCommand.self, PullCommand.self, ListCommand.self, ShowCommand.self, RemoveCommand.self,
       ConvertCommand.self, QuantizeCommand.self, TokenizeCommand.self, TokenizerCommand.self, EmbedCommand.self, FillCommand.self,
-      ClassifyCommand.self, ScoreCommand.self, PerplexityCommand.self, BenchCommand.self, BenchTrainCommand.self,
+      ClassifyCommand.self, ScoreCommand.self, PerplexityCommand.self, PretrainCommand.self, RunsCommand.self,
+      BenchCommand.self, BenchTrainCommand.self,
     ])
 }
 

@@ -162,6 +162,8 @@ typedef struct {
   uint64_t (*read_memory)(const void *bytes, size_t count);
   /// 16 × 16 independent float multiply-adds a round, in registers. `sink` holds 16 floats.
   void (*peak_float)(size_t rounds, float *sink);
+  /// 16 × 32 multiply-adds of bf16 a round, in registers.
+  void (*peak_pairs)(size_t rounds, float *sink);
   /// 16 × 64 byte multiply-adds a round, in registers.
   void (*peak_int8)(size_t rounds, float *sink);
 } mk_kernels;

@@ -54,4 +54,3 @@ struct BenchTrainCommand: ParsableCommand {
   }
 }
 
-extension ProductPrecision: ExpressibleByArgument {}

@@ -10,11 +10,14 @@ public struct MachineLimits: Sendable, Codable {
   public var int8Operations: Double
   /// `f32` multiplications and additions per second.
   public var floatOperations: Double
+  /// Multiplications of `bf16` and their additions per second.
+  public var pairOperations: Double
 
-  public init(readBandwidth: Double, int8Operations: Double, floatOperations: Double) {
+  public init(readBandwidth: Double, int8Operations: Double, floatOperations: Double, pairOperations: Double) {
     self.readBandwidth = readBandwidth
     self.int8Operations = int8Operations
     self.floatOperations = floatOperations
+    self.pairOperations = pairOperations
   }
 
   /// Takes about half a second.
@@ -45,7 +48,8 @@ public struct MachineLimits: Sendable, Codable {
     return MachineLimits(
       readBandwidth: bandwidth,
       int8Operations: peak({ kernels.peak_int8($0, $1) }, operationsPerRound: 16 * 64 * 2),
-      floatOperations: peak({ kernels.peak_float($0, $1) }, operationsPerRound: 16 * 16 * 2))
+      floatOperations: peak({ kernels.peak_float($0, $1) }, operationsPerRound: 16 * 16 * 2),
+      pairOperations: peak({ kernels.peak_pairs($0, $1) }, operationsPerRound: 16 * 32 * 2))
   }
 
   /// The highest rate of several runs: a limit is what nothing disturbed.
