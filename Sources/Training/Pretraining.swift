@@ -52,11 +52,12 @@ public final class Pretraining {
     sizes.vocabulary = (tokenizer.vocabularyCount + 15) / 16 * 16
     self.sizes = sizes
     let checkpoint = try sizes.checkpoint(seed: recipe.seed)
-    func batches(_ part: CorpusPart, _ objective: TrainingObjective) throws -> (any BatchSource<TrainingBatch>)? {
-      guard part.tokenCount > recipe.sequenceLength || part.corpus.tokenCount == part.tokenCount else { return nil }
-      return try PackedBatches(
+    func batches(
+      _ part: CorpusPart, _ objective: TrainingObjective, _ packing: PackedBatches.Packing
+    ) throws -> any BatchSource<TrainingBatch> {
+      try PackedBatches(
         part, sequenceLength: recipe.sequenceLength, rowsPerBatch: recipe.batch, seed: recipe.seed,
-        objective: objective, packing: recipe.packing)
+        objective: objective, packing: packing)
     }
     let (training, validation) = (training, validation)
     func assemble<Model: TrainableModel & AdaptableModel>(
@@ -66,11 +67,10 @@ public final class Pretraining {
       let parameters = try model.train()
       let state = TrainingState(
         model: model, parameters: parameters, optimizer: recipe.optimizer.optimizer(of: parameters))
-      guard let data = try batches(training, objective) else {
-        throw TrainingError(field: "data", message: "\(training.tokenCount) tokens are less than one row")
-      }
+      // What is held out is read from its beginning to its end, each token once.
       let work = ModelWork(
-        state, data: data, validation: validation.tokenCount > 0 ? try batches(validation, objective) : nil,
+        state, data: try batches(training, objective, recipe.packing),
+        validation: validation.tokenCount > 0 ? try batches(validation, objective, .documents) : nil,
         validationBatches: recipe.validationBatches, recomputes: recipe.recomputes)
       let save = { (path: String) in
         let whole = try Adapter(AdapterConfiguration(.full), in: model.withoutGradients()).merged(into: checkpoint)

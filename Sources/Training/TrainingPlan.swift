@@ -28,20 +28,22 @@ public struct TrainingPlan: Sendable, Codable {
     let perLayer = sizes.family == .t5 ? 3 * attention + 2 * maps : attention + maps
     let table = sizes.vocabulary * width
     let positions = sizes.family == .gpt2 || sizes.family == .bert ? sizes.contextLength * width : 0
-    parameters = layers * (perLayer + 2 * width) + width + table * (sizes.isTied ? 1 : 2) + positions
+    let all = layers * (perLayer + 2 * width) + width + table * (sizes.isTied ? 1 : 2) + positions
+    parameters = all
     let length = recipe.sequenceLength
     operationsPerToken = 6 * Double(layers * perLayer + table) + 6 * Double(layers * length * width)
-    tokensPerStep = recipe.batch * length * recipe.trainer.accumulation
+    let perStep = recipe.batch * length * recipe.trainer.accumulation
+    tokensPerStep = perStep
     let isOpen = recipe.budget.steps == nil && recipe.budget.tokens == nil
     steps = isOpen ? nil : recipe.trainer.schedule.steps
-    tokens = steps.map { $0 * tokensPerStep }
+    tokens = isOpen ? nil : recipe.trainer.schedule.steps * perStep
     tokensOfData = dataTokens
     stateBytes = parameters * 16
     // Of each token and layer about: the residual stream twice, queries, keys, values and what attention gives, and of
     // the feed-forward layer gate, up and their product; products' inputs in half.
     let kept = layers * (5 * width + 2 * keyWidth + (isGated ? 3 : 2) * hidden) * 4
     activationBytes = recipe.batch * length * (recipe.recomputes ? layers * width * 4 + kept / layers : kept) + (64 << 20)
-    tokensPerParameter = tokens.map { Double($0) / Double(parameters) }
+    tokensPerParameter = tokens.map { Double($0) / Double(all) }
   }
 
   /// Seconds at so many operations a second.

@@ -19,7 +19,7 @@ import Testing
   @Test("Malformed text is refused with its place", arguments: [
     ("", "a value at byte 0"), ("[1,]", "a value at byte 3"), ("{\"a\" 1}", "':' at byte 5"), ("[01]", "leading zero"),
     ("\"\\ud800\"", "low surrogate"), ("[1] 2", "end of the text at byte 4"), ("\"\n\"", "control character"),
-    ("99999999999999999999", "64 bits"), (String(repeating: "[", count: 5000), "nested deeper"),
+    (String(repeating: "[", count: 5000), "nested deeper"),
   ])
   func malformed(text: String, message: String) {
     #expect { try JSONValue(parsing: text.utf8) } throws: { "\($0)".contains(message) }

@@ -73,7 +73,8 @@ struct BenchCommand: AsyncParsableCommand {
     }
     let limits = MachineLimits(
       readBandwidth: median(limitRuns.map(\.readBandwidth)), int8Operations: median(limitRuns.map(\.int8Operations)),
-      floatOperations: median(limitRuns.map(\.floatOperations)))
+      floatOperations: median(limitRuns.map(\.floatOperations)),
+      pairOperations: median(limitRuns.map(\.pairOperations)))
     Output.status("")
     let cacheBytes = decoder.configuration.pageLayout(load.cacheType).bytes(forTokens: 64) / 64
     let held = (contextFill + generateTokens / 2) * cacheBytes

@@ -141,7 +141,7 @@ struct PretrainCommand: ParsableCommand {
       Output.note("interrupted after step \(trainer.progress.step); --resume goes on")
       throw CancellationError()
     }
-    if recipe.sampleEvery > 0 { try sample(pretraining, trainer.progress.step, record) }
+    if recipe.sampleEvery > 0, trainer.progress.step % recipe.sampleEvery != 0 { try sample(pretraining, trainer.progress.step, record) }
     try record.finish(.finished)
     try pretraining.save(to: out + "/model")
     Output.note("\(out)/model: \(TrainingProgressDisplay.duration(trainer.progress.seconds)) of training")
@@ -153,7 +153,7 @@ struct PretrainCommand: ParsableCommand {
       "instructionSet": .string(pretraining.backend.instructionSet.rawValue),
     ]
     let runs = out + "/runs"
-    if resume, let latest = RunRecord.list(root: runs).last {
+    if resume, let latest = try RunRecord.list(root: runs).last {
       return try Run.resume(folder: latest.folder, atStep: step, environment: environment)
     }
     let data: JSONValue = [
