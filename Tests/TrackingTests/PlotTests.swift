@@ -23,7 +23,7 @@ import Tracking
   }
 
   @Test func `Any range has a finite number of ticks`() {
-    let values = [0, 1, -1, 5e-324, 1e-310, 1e-300, 1e299, -1e299, 0.1, 0.1.nextUp, 1e15, 1e16]
+    let values = [0, 1, -1, .leastNonzeroMagnitude, Double.leastNonzeroMagnitude * 1e10, 1e-300, 1e299, -1e299, 0.1, 0.1.nextUp, 1e15, 1e16]
     for low in values {
       for high in values where high >= low {
         for isLogarithmic in [false, true] where low > 0 || !isLogarithmic {

@@ -179,7 +179,9 @@ import TrainingData
       let trainer = Trainer(
         Astray(try work(), batch: 45, loss: .nan), options: options(40) { $0.skipsBack = 1 }, checkpoints: checkpoints)
       var returned: [Int] = []
-      let outcome = try trainer.run { if case .wentBack(let progress, _) = $0 { returned.append(progress.step) } }
+      let outcome = try trainer.run(isCancelled: { false }) {
+        if case .wentBack(let progress, _) = $0 { returned.append(progress.step) }
+      }
       #expect(outcome == .finished && returned == [20] && trainer.progress.skips == 1)
       // Back at step 20, which had read 40 batches; 46 are behind it now.
       #expect(trainer.progress.nextBatch == 46 + 2 * 20)
