@@ -149,7 +149,7 @@ public enum ModelRegistry {
 extension DecoderConfiguration {
   /// Keeps the window on those layers that have one; without a pattern on all.
   mutating func keepWindows(_ checkpoint: any Checkpoint, default period: Int? = nil) throws {
-    let pattern = try checkpoint.windowPattern(architecture: architecture, layers: layers, default: period)
+    let pattern = try checkpoint.metadata.windowPattern(architecture: architecture, layers: layers, default: period)
     for (layer, seesWindow) in (pattern ?? []).enumerated() where !seesWindow { positions[layer].window = nil }
   }
 }
