@@ -146,9 +146,8 @@ import Tokenization
     let written = try Tokenizer(folder: folder.path(""))
     #expect(written.padding == file.padding && written.beginningOfSequence == file.beginningOfSequence)
     for line in [sample] + lines {
-      // The ids of the original are those of Hugging Face's library, as `encodings` finds. SentencePiece's own reader
-      // takes the longest entry of the map where Hugging Face's takes one for each character, and marks text of white
-      // space.
+      // The ids of the original are those of Hugging Face's library, as `encodings` finds. SentencePiece itself takes
+      // the longest entry of its map where Hugging Face's takes one for each character, and marks what begins with a mark.
       let ids = written.encode(line, specialTokens: .all)
       if name == "sp-unigram" {
         if line.utf8.allSatisfy({ $0 < 0x80 }) { #expect(ids == file.encode(line, specialTokens: .all), "\(line)") }
@@ -160,7 +159,7 @@ import Tokenization
     for (a, b) in zip(lines[..<300], lines[300...]) where name != "sp-unigram" {
       let pair = try written.encoding(of: a, pair: b)
       #expect(pair.ids == (try original.encoding(of: a, pair: b).ids))
-      #expect(pair.typeIDs == (try file.encoding(of: a, pair: b).typeIDs))
+      #expect(pair.typeIDs == (try original.encoding(of: a, pair: b).typeIDs))
     }
   }
 

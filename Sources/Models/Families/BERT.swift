@@ -168,6 +168,7 @@ extension ConfigurationTranslation {
     // What GGUF's readers want to know of an encoder.
     set("attention.causal", false)
     set("pooling_type", 1)
+    metadata.set("tokenizer.ggml.token_type_count", .uint32(UInt32(max(1, try int("token_type_count", in: 0...1 << 16) ?? 1))))
     guard let labels = try config["id2label"]?.object() else { return }
     let named = labels.compactMap { key, value -> (Int, String)? in
       guard let id = Int(key), case .string(let name) = value else { return nil }

@@ -101,14 +101,22 @@ extension TokenizerVocabulary {
         "vocab": nil,
       ]
     case .unigram:
-      file["normalizer"] = ["type": "Sequence", "normalizers": .array(sentencePieceSteps())]
-      let isCut = UnigramEncoder.encodesWordByWord(pieces, kinds)
-      file["pre_tokenizer"] = isCut
-        ? ["type": "Split", "pattern": ["String": "▁"], "behavior": "MergedWithNext", "invert": false] : nil
-      file["post_processor"] = boundaryJSON()
-      file["decoder"] = [
-        "type": "Metaspace", "replacement": "▁", "prepend_scheme": addsSpacePrefix == true ? "always" : "never", "split": true,
+      // As Hugging Face's own conversion of T5 says it; SentencePiece itself differs where text has marks of its
+      // own, or accents apart from their letters.
+      let map: [JSONValue] = characterMap.isEmpty
+        ? [] : [["type": "Precompiled", "precompiled_charsmap": .string(Data(characterMap).base64EncodedString())]]
+      let merging: [JSONValue] = removesExtraSpaces != true ? [] : [
+        ["type": "Strip", "strip_left": false, "strip_right": true],
+        ["type": "Replace", "pattern": ["Regex": " {2,}"], "content": "▁"],
       ]
+      let marks: JSONValue = [
+        "type": "Metaspace", "replacement": "▁", "prepend_scheme": addsSpacePrefix == true ? "always" : "never",
+        "split": .bool(UnigramEncoder.encodesWordByWord(pieces, kinds)),
+      ]
+      file["normalizer"] = ["type": "Sequence", "normalizers": .array(map + merging)]
+      file["pre_tokenizer"] = marks
+      file["post_processor"] = boundaryJSON()
+      file["decoder"] = marks
       // Numbers at the end that no text has, with which converters fill up the embedding.
       let used = (kinds.lastIndex { $0 != .unused } ?? -1) + 1
       file["model"] = [
@@ -117,23 +125,6 @@ extension TokenizerVocabulary {
       ]
     }
     return .object(file)
-  }
-
-  /// What SentencePiece does to text, step by step.
-  private func sentencePieceSteps() -> [JSONValue] {
-    func replacing(_ pattern: JSONValue, by content: JSONValue) -> JSONValue {
-      ["type": "Replace", "pattern": pattern, "content": content]
-    }
-    var steps: [JSONValue] = []
-    if !characterMap.isEmpty {
-      steps.append(["type": "Precompiled", "precompiled_charsmap": .string(Data(characterMap).base64EncodedString())])
-    }
-    if removesExtraSpaces == true {
-      steps.append(replacing(["Regex": "\\A +| +\\z"], by: ""))
-      steps.append(replacing(["Regex": " {2,}"], by: " "))
-    }
-    if addsSpacePrefix == true { steps.append(["type": "Prepend", "prepend": "▁"]) }
-    return steps + [replacing(["String": " "], by: "▁")]
   }
 
   /// Cuts as `tokenizer.json` spells them: expressions, then bytes.

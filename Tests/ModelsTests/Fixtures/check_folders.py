@@ -48,6 +48,7 @@ def load(folder):
 
 @torch.no_grad()
 def answer(model, expected):
+    """Scores, or an encoder's states where it has none."""
     if "encoder_tokens" in expected:
         return model(
             input_ids=expected["encoder_tokens"][None].long(),
@@ -62,22 +63,26 @@ def convert(malmoi, *arguments):
     return subprocess.run([malmoi, "convert", *map(str, arguments)], capture_output=True, text=True)
 
 
-malmoi, names = sys.argv[1], sys.argv[2:] or sorted(path.name for path in FAMILIES.iterdir())
+def main(malmoi, *names):
+    names, good = names or sorted(path.name for path in FAMILIES.iterdir()), 0
+    for name in names:
+        with tempfile.TemporaryDirectory() as scratch:
+            file, made = f"{scratch}/model.gguf", f"{scratch}/made"
+            steps = [convert(malmoi, FAMILIES / name, file), convert(malmoi, file, made, "--type", "f32")]
+            if steps[-1].returncode:
+                print(f"{name}: {steps[-1].stderr.strip().splitlines()[-1][-150:]}")
+                continue
+            model, strange = load(made)
+            expected = load_file(FAMILIES / name / "expected.safetensors")
+            found, wanted = answer(model, expected), expected["logits" if "logits" in expected else "hidden"]
+            error = ((found - wanted).norm() / wanted.norm()).item()
+            good += error <= 1e-5 and not strange
+            print(f"{name}: {type(model).__name__}, relative error {error:.1e}" + "".join(f", {key}" for key in strange))
+    print(f"{good} of {len(names)} are the same models")
+    return good < len(names)
+
+
 transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
-good = 0
-for name in names:
-    with tempfile.TemporaryDirectory() as scratch:
-        file, made = f"{scratch}/model.gguf", f"{scratch}/made"
-        steps = [convert(malmoi, FAMILIES / name, file), convert(malmoi, file, made, "--type", "f32")]
-        if steps[-1].returncode:
-            print(f"{name}: {steps[-1].stderr.strip().splitlines()[-1][-150:]}")
-            continue
-        model, strange = load(made)
-        expected = load_file(FAMILIES / name / "expected.safetensors")
-        found, wanted = answer(model, expected), expected["logits" if "logits" in expected else "hidden"]
-        error = ((found - wanted).norm() / wanted.norm()).item()
-        good += error <= 1e-5 and not strange
-        print(f"{name}: {type(model).__name__}, relative error {error:.1e}" + "".join(f", {key}" for key in strange))
-print(f"{good} of {len(names)} are the same models")
-sys.exit(good < len(names))
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
