@@ -49,7 +49,7 @@ let package = Package(
     .executableTarget(
       name: "Fuzz",
       dependencies: [
-        "ChatTemplates", "Checkpoints", "Generation", "JSON", "Layers", "Models", "Tensors", "Tokenization",
+        "ChatTemplates", "Checkpoints", "Generation", "JSON", "Layers", "Malmoi", "Models", "Tensors", "Tokenization",
         argumentParser,
       ]),
     .target(

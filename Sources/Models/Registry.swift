@@ -75,6 +75,14 @@ public enum ModelRegistry {
     }
     let forms = families.flatMap { $0.forms }
     guard let form = forms.first(where: { $0.modelTypes.contains(type) }) else {
+      if let inner = config["text_config"]?["model_type"], let name = try? inner.string(),
+        forms.contains(where: { $0.modelTypes.contains(name) })
+      {
+        throw CheckpointError(
+          path: file, field: "model_type",
+          message: "“\(type.printable)” reads pictures beside text, which is not supported; its text part alone is a "
+            + "“\(name)” model, which a folder of that type or a GGUF file of it would be")
+      }
       throw CheckpointError(
         path: file, field: "model_type", message: unknown(type, known: forms.flatMap(\.modelTypes)))
     }
