@@ -147,10 +147,11 @@ import Tokenization
     #expect(written.padding == file.padding && written.beginningOfSequence == file.beginningOfSequence)
     for line in [sample] + lines {
       // The ids of the original are those of Hugging Face's library, as `encodings` finds. SentencePiece itself takes
-      // the longest entry of its map where Hugging Face's takes one for each character, and marks what begins with a mark.
+      // the longest entry of its map where Hugging Face's takes one for each character, marks what begins with a mark,
+      // and keeps control characters at the end.
       let ids = written.encode(line, specialTokens: .all)
       if name == "sp-unigram" {
-        if line.utf8.allSatisfy({ $0 < 0x80 }) { #expect(ids == file.encode(line, specialTokens: .all), "\(line)") }
+        if line.utf8.allSatisfy({ (0x20..<0x7F).contains($0) || $0 == 0x0A }) { #expect(ids == file.encode(line, specialTokens: .all), "\(line)") }
       } else {
         #expect(ids == original.encode(line, specialTokens: .all), "\(line)")
         if name != "t5" { #expect(ids == file.encode(line, specialTokens: .all), "\(line)") }
