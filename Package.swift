@@ -69,7 +69,7 @@ let package = Package(
     .executableTarget(
       name: "Fuzz",
       dependencies: [
-        "ChatTemplates", "Checkpoints", "Generation", "JSON", "Layers", "Models", "Randomness", "Tensors",
+        "ChatTemplates", "Checkpoints", "Generation", "JSON", "Layers", "Malmoi", "Models", "Randomness", "Tensors",
         "Tokenization", argumentParser,
       ]),
     .target(

@@ -98,6 +98,21 @@ public struct GGUFMetadata: Sendable {
     try present(floats(key), key, "an array of numbers")
   }
 
+  /// Which layers see a window: a flag for each, or a period in which one sees all, the last one if not the first.
+  package func windowPattern(
+    architecture: String, layers: Int, default otherwise: Int? = nil, fullFirst: Bool = false
+  ) throws(CheckpointError) -> [Bool]? {
+    let key = "\(architecture).attention.sliding_window_pattern"
+    if self[key]?.array != nil {
+      guard let flags = try bools(key), flags.count == layers else {
+        throw error(key, "expected a flag for each of \(layers) layers")
+      }
+      return flags
+    }
+    guard let period = try int(key, in: 1...1 << 12) ?? otherwise else { return nil }
+    return (0..<layers).map { ($0 + (fullFirst ? 0 : 1)) % period != 0 }
+  }
+
   /// An error about the value of `key`, for what only the caller can judge.
   public func error(_ key: String, _ message: String) -> CheckpointError {
     CheckpointError(path: path, field: "key \(key)", message: message)

@@ -41,6 +41,8 @@ extension GGUFFile {
     vocabulary.addsBeginningOfSequence = try metadata.bool(key("add_bos_token"))
     vocabulary.addsEndOfSequence = try metadata.bool(key("add_eos_token"))
     vocabulary.addsSpacePrefix = try metadata.bool(key("add_space_prefix"))
+    vocabulary.lowercases = try metadata.bool(key("normalizer.lowercase"))
+    vocabulary.stripsAccents = try metadata.bool(key("normalizer.strip_accents"))
     vocabulary.removesExtraSpaces = try metadata.bool(key("remove_extra_whitespaces"))
     vocabulary.characterMap = try metadata.ints(key("precompiled_charsmap"))?.map { UInt8(truncatingIfNeeded: $0) } ?? []
     return vocabulary

@@ -51,6 +51,7 @@ extension GGUFMetadata {
     let flags: [(String, Bool?)] = [
       ("add_bos_token", vocabulary.addsBeginningOfSequence), ("add_eos_token", vocabulary.addsEndOfSequence),
       ("add_space_prefix", vocabulary.addsSpacePrefix), ("remove_extra_whitespaces", vocabulary.removesExtraSpaces),
+      ("normalizer.lowercase", vocabulary.lowercases), ("normalizer.strip_accents", vocabulary.stripsAccents),
     ]
     for (name, flag) in flags {
       if let flag { set(key(name), .bool(flag)) }

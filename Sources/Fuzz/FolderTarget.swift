@@ -1,4 +1,4 @@
-// A stranger's Hugging Face folder: its config.json beside sound weights, and its tokenizer.json.
+// A stranger's Hugging Face folder: its config.json beside sound weights, its tokenizer.json, and whole folders.
 import Checkpoints
 import Foundation
 import JSON
@@ -10,6 +10,7 @@ import Tokenization
 struct FolderTarget: Target {
   private let configurations: TextMutator
   private let tokenizers: TextMutator
+  private let sketches: [FolderSketch]
   private let folder: String
   private let backend = CPUBackend(threads: 1)
 
@@ -75,15 +76,32 @@ struct FolderTarget: Target {
         "\\\\s", "\\\\p{N}", "(?!", "|", "\"dropout\":", "\"ignore_merges\":true", "\"precompiled_charsmap\":\"AAAA\"",
       ],
       signs: ["\":", "##", "(?"])
+    sketches = [try .encoder(), try .encoderDecoder()]
+    for sketch in sketches.indices {
+      try FileManager.default.createDirectory(atPath: folder + "/\(sketch)", withIntermediateDirectories: false)
+      try use([UInt8(2 + sketch)] + sketches[sketch].sound())
+    }
   }
 
   func input(_ random: inout SeededGenerator) -> [UInt8] {
-    random.chance(2) ? [0] + configurations.input(&random) : [1] + tokenizers.input(&random)
+    switch random.below(4) {
+    case 0: return [0] + configurations.input(&random)
+    case 1: return [1] + tokenizers.input(&random)
+    default:
+      let sketch = random.below(sketches.count)
+      return [UInt8(2 + sketch)] + sketches[sketch].input(&random)
+    }
   }
 
   func use(_ input: [UInt8]) throws {
     guard let kind = input.first else { return }
-    if kind == 0 { try useConfiguration(input.dropFirst()) } else { try useTokenizer(Array(input.dropFirst())) }
+    switch kind {
+    case 0: try useConfiguration(input.dropFirst())
+    case 1: try useTokenizer(Array(input.dropFirst()))
+    default:
+      guard sketches.indices.contains(Int(kind) - 2) else { return }
+      try sketches[Int(kind) - 2].run(input.dropFirst(), in: folder + "/\(kind - 2)")
+    }
   }
 
   private func useConfiguration(_ text: ArraySlice<UInt8>) throws {

@@ -11,6 +11,20 @@ struct TextMutator {
     self.dictionary = dictionary
   }
 
+  /// The first example, unchanged.
+  var example: [UInt8] { corpus.first.map { Array($0.joined().utf8) } ?? [] }
+
+  /// The first example with one or two of its numbers changed: still of the language, but of another meaning.
+  func otherNumbers(_ random: inout SeededGenerator) -> [UInt8] {
+    guard var tokens = corpus.first else { return [] }
+    let places = tokens.indices.filter { tokens[$0].first?.isNumber == true }
+    guard !places.isEmpty else { return input(&random) }
+    for _ in 0...random.below(2) {
+      tokens[random.pick(places)] = "\(random.chance(8) ? random.pick(edgeNumbers) : UInt64(random.below(20)))"
+    }
+    return Array(tokens.joined().utf8)
+  }
+
   /// An example with a few changes.
   func input(_ random: inout SeededGenerator) -> [UInt8] {
     var tokens = random.pick(corpus)

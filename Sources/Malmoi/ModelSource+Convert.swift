@@ -13,6 +13,7 @@ extension ModelSource {
       throw CheckpointError(path: path, message: "is the model itself")
     }
     var writer = try GGUFWriter(path: path, of: checkpoint)
+    try notePooling(in: &writer.metadata)
     if let folder = tokenizerFolder, folder.hasTokenizer {
       writer.metadata.set(try folder.vocabulary())
       if let template = folder.chatTemplate { writer.metadata.set("tokenizer.chat_template", .string(template)) }
@@ -27,12 +28,14 @@ extension ModelSource {
     URL(fileURLWithPath: one).resolvingSymlinksInPath() == URL(fileURLWithPath: other).resolvingSymlinksInPath()
   }
 
-  /// Writes the tokenizer's files into a folder: copies, where this model is a folder itself.
+  /// Writes what belongs to a model beside its weights into a folder: the tokenizer's files, and how an encoder's texts
+  /// become vectors.
   /// - Throws: `TokenizerError` for a tokenizer of which no files can be made, or what writing throws.
-  public func writeTokenizer(intoFolder folder: String) throws {
+  public func writeCompanions(intoFolder folder: String) throws {
+    try writePooling(intoFolder: folder)
     if tokenizerFolder != nil {
       for name in try FileManager.default.contentsOfDirectory(atPath: path)
-      where name.hasPrefix("tokenizer") || ["vocab.txt", "vocab.json", "merges.txt", "special_tokens_map.json",
+      where name.hasPrefix("tokenizer") || ["sentence_bert_config.json", "vocab.txt", "vocab.json", "merges.txt", "special_tokens_map.json",
         "generation_config.json", "chat_template.jinja", "spiece.model"].contains(name)
       {
         try FileManager.default.copyItem(atPath: path + "/" + name, toPath: folder + "/" + name)

@@ -29,40 +29,14 @@ public final class TextEncoder: Sendable {
     encoder = try Encoder(source.checkpoint, backend: threads.map { CPUBackend(threads: $0) } ?? CPUBackend.shared)
     tokenizer = try source.tokenizer(vocabulary: encoder.configuration.vocabulary)
     let metadata = source.checkpoint.metadata, architecture = encoder.configuration.architecture
-    let stated = try Self.sentenceSettings(path)
+    let stated = try source.sentenceSettings()
     tokenLimit = min(stated.limit ?? source.tokenizerLimit ?? .max, encoder.configuration.contextLength)
-    // GGUF numbers the kinds of pooling.
-    let numbered: [Int: Pooling] = [1: .mean, 2: .cls, 3: .last]
-    pooling = try stated.pooling ?? metadata.int("\(architecture).pooling_type").flatMap { numbered[$0] } ?? .mean
+    pooling = try stated.pooling ?? source.numberedPooling ?? .mean
     let names = try metadata.strings("\(architecture).classifier.output_labels")
     let count = encoder.configuration.classifier?.labels ?? 0
     labels = (0..<count).map { index in
       names.flatMap { index < $0.count ? $0.string(at: index) : nil } ?? "LABEL_\(index)"
     }
-  }
-
-  /// What sentence-transformers notes beside a model: how vectors are pooled, and how long texts may be.
-  private static func sentenceSettings(_ path: String) throws -> (pooling: Pooling?, limit: Int?) {
-    func read(_ name: String) throws -> JSONField? {
-      let file = path + "/" + name
-      guard let data = FileManager.default.contents(atPath: file) else { return nil }
-      do {
-        return JSONField(try JSONValue(parsing: data))
-      } catch {
-        throw CheckpointError(path: file, field: error.field, message: error.message)
-      }
-    }
-    let pooling = try read("1_Pooling/config.json")
-    let kinds: [(key: String, pooling: Pooling)] = [
-      ("pooling_mode_mean_tokens", .mean), ("pooling_mode_cls_token", .cls), ("pooling_mode_lasttoken", .last),
-    ]
-    let limit: Int?
-    do {
-      limit = try read("sentence_bert_config.json")?["max_seq_length"]?.int(in: 1...1 << 30)
-    } catch let error as JSONError {
-      throw CheckpointError(path: path + "/sentence_bert_config.json", field: error.field, message: error.message)
-    }
-    return (kinds.first { pooling?[$0.key]?.value == .bool(true) }?.pooling, limit)
   }
 
   /// A text, or two that belong together, as the model takes it, cut off where it is too long.

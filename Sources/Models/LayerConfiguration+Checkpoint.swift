@@ -117,17 +117,4 @@ extension Checkpoint {
     let window = try metadata.int(key("attention.sliding_window"), in: 0...1 << 30).flatMap { $0 > 0 ? $0 : nil }
     return (0..<layers).map { _ in LayerPositions(rotation: rotation, window: window) }
   }
-
-  /// Which layers see a window: a flag for each, or a period after whose every run one sees all.
-  func windowPattern(architecture: String, layers: Int, default otherwise: Int?) throws -> [Bool]? {
-    let key = "\(architecture).attention.sliding_window_pattern"
-    if metadata[key]?.array != nil {
-      guard let flags = try metadata.bools(key), flags.count == layers else {
-        throw metadata.error(key, "expected a flag for each of \(layers) layers")
-      }
-      return flags
-    }
-    guard let period = try metadata.int(key, in: 1...1 << 12) ?? otherwise else { return nil }
-    return (0..<layers).map { ($0 + 1) % period != 0 }
-  }
 }

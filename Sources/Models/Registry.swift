@@ -75,6 +75,14 @@ public enum ModelRegistry {
     }
     let forms = families.flatMap { $0.forms }
     guard let form = forms.first(where: { $0.modelTypes.contains(type) }) else {
+      if let inner = config["text_config"]?["model_type"], let name = try? inner.string(),
+        forms.contains(where: { $0.modelTypes.contains(name) })
+      {
+        throw CheckpointError(
+          path: file, field: "model_type",
+          message: "“\(type.printable)” reads pictures beside text, which is not supported; its text part alone is a "
+            + "“\(name)” model, which a folder of that type or a GGUF file of it would be")
+      }
       throw CheckpointError(
         path: file, field: "model_type", message: unknown(type, known: forms.flatMap(\.modelTypes)))
     }
@@ -155,7 +163,7 @@ public enum ModelRegistry {
 extension DecoderConfiguration {
   /// Keeps the window on those layers that have one; without a pattern on all.
   mutating func keepWindows(_ checkpoint: any Checkpoint, default period: Int? = nil) throws {
-    let pattern = try checkpoint.windowPattern(architecture: architecture, layers: layers, default: period)
+    let pattern = try checkpoint.metadata.windowPattern(architecture: architecture, layers: layers, default: period)
     for (layer, seesWindow) in (pattern ?? []).enumerated() where !seesWindow { positions[layer].window = nil }
   }
 }

@@ -72,7 +72,7 @@ import Testing
     #expect(steps == Array(logits[..<steps.count]))
   }
 
-  @Test("A GGUF file written as a folder is the same model", arguments: FamilyFixture.writable)
+  @Test("A GGUF file written as a folder is the same model", arguments: FamilyFixture.all)
   func folder(name: String) throws {
     let family = try FamilyFixture(name), folder = try TemporaryFolder()
     try GGUFWriter(path: folder.path("model.gguf"), of: family.checkpoint).write()
@@ -82,8 +82,7 @@ import Testing
     #expect(throws: CheckpointError.self) { try ModelRegistry.folderWriter(for: file).write(to: folder.path("again")) }
   }
 
-  @Test("A folder written as GGUF and read again is the same model",
-    arguments: FamilyFixture.decoders + FamilyFixture.encoders + FamilyFixture.encoderDecoders)
+  @Test("A folder written as GGUF and read again is the same model", arguments: FamilyFixture.all)
   func saved(name: String) throws {
     let family = try FamilyFixture(name), folder = try TemporaryFolder(), path = folder.path("model.gguf")
     try GGUFWriter(path: path, of: family.checkpoint).write()

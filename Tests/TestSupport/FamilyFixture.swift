@@ -11,15 +11,12 @@ public struct FamilyFixture {
     "qwen3_moe-unnormed", "gemma", "gemma2", "gemma3", "gemma3-five", "phi3", "phi3-longrope", "olmo2", "falcon-7b",
     "falcon-40b", "exaone-3.5", "exaone4", "exaone4-full", "smollm3",
   ]
-  /// Models of which folders can be written too.
-  public static let writable = (decoders + encoders + encoderDecoders).filter { name in
-    !["falcon-7b", "falcon-40b", "exaone-3.5", "bart"].contains(name) && !name.hasPrefix("modernbert")
-  }
   public static let encoders = [
     "bert", "bert-bare", "bert-classes", "bert-cross", "roberta", "roberta-classes", "xlm-roberta", "distilbert",
     "distilbert-classes", "modernbert", "modernbert-classes", "modernbert-cross",
   ]
   public static let encoderDecoders = ["t5", "t5-gated", "mt5", "bart"]
+  public static let all = decoders + encoders + encoderDecoders
 
   public let path: String
   public let checkpoint: any Checkpoint

@@ -133,6 +133,37 @@ import Tokenization
     }
   }
 
+  @Test("Word pieces and likely pieces out of GGUF are written as a tokenizer.json with the same ids", arguments: [
+    "bert-uncased", "bert-cased", "bert-accents", "t5", "sp-unigram",
+  ])
+  func writtenFiles(_ name: String) throws {
+    let (sample, lines) = try #require(Self.texts)
+    let source = fixtureURL("Tokenizers").appendingPathComponent(name).path
+    let vocabulary = try TokenizerFolder(path: source).vocabulary()
+    let folder = try TemporaryFolder()
+    for (file, text) in try vocabulary.folderFiles(chatTemplate: nil) { try folder.write(text.utf8, to: file) }
+    let original = try Tokenizer(folder: source), file = try Tokenizer(vocabulary)
+    let written = try Tokenizer(folder: folder.path(""))
+    #expect(written.padding == file.padding && written.beginningOfSequence == file.beginningOfSequence)
+    for line in [sample] + lines {
+      // The ids of the original are those of Hugging Face's library, as `encodings` finds. SentencePiece itself takes
+      // the longest entry of its map where Hugging Face's takes one for each character, marks what begins with a mark,
+      // and keeps control characters at the end.
+      let ids = written.encode(line, specialTokens: .all)
+      if name == "sp-unigram" {
+        if line.utf8.allSatisfy({ (0x20..<0x7F).contains($0) || $0 == 0x0A }) { #expect(ids == file.encode(line, specialTokens: .all), "\(line)") }
+      } else {
+        #expect(ids == original.encode(line, specialTokens: .all), "\(line)")
+        if name != "t5" { #expect(ids == file.encode(line, specialTokens: .all), "\(line)") }
+      }
+    }
+    for (a, b) in zip(lines[..<300], lines[300...]) where name != "sp-unigram" {
+      let pair = try written.encoding(of: a, pair: b)
+      #expect(pair.ids == (try original.encoding(of: a, pair: b).ids))
+      #expect(pair.typeIDs == (try original.encoding(of: a, pair: b).typeIDs))
+    }
+  }
+
   @Test("Encoding for generation gives the ids of encoding with offsets", arguments: names)
   func quickIDs(_ name: String) throws {
     let (sample, lines) = try #require(Self.texts)

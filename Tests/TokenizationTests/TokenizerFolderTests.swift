@@ -93,7 +93,7 @@ import Tokenization
     vocabulary.unknown = 1
     let tokenizer = try Tokenizer(vocabulary)
     #expect(tokenizer.encode("Unaffable! x") == [2, 4, 5, 6, 7, 1, 3])
-    #expect(tokenizer.decode([4, 5, 6, 7]) == "unaffable !")
+    #expect(tokenizer.decode([4, 5, 6, 7]) == "unaffable!")
     vocabulary.unknown = 99
     #expect(throws: TokenizerError.self) { try Tokenizer(vocabulary) }
   }

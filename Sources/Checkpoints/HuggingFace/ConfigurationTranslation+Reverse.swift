@@ -40,12 +40,17 @@ extension ConfigurationTranslation {
     ] {
       if let value = try metadata.bool(key(flag)) { config[name] = .bool(value) }
     }
-    if let pattern = try metadata.bools(key("attention.sliding_window_pattern")) {
+    if let pattern = try metadata.windowPattern(
+      architecture: form.architecture, layers: metadata.int(required: key("block_count"), in: 1...1 << 12),
+      fullFirst: form.fullLayersFirst)
+    {
       config["layer_types"] = .array(pattern.map { .string($0 ? "sliding_attention" : "full_attention") })
       config["max_window_layers"] = .int(pattern.firstIndex(of: true) ?? pattern.count)
     }
     // Some classes have a window where a file says nothing.
-    if config["sliding_window"] == nil || config["sliding_window"] == 0 { config["sliding_window"] = .null }
+    if config["sliding_window"] == 0 || config["sliding_window"] == nil && config["local_attention"] == nil {
+      config["sliding_window"] = .null
+    }
     config["use_sliding_window"] = .bool(try metadata.int(key("attention.sliding_window")) ?? 0 > 0)
     if let layers = try metadata.bools(key("rope.layers")) {
       config["no_rope_layers"] = .array(layers.map { .int($0 ? 1 : 0) })

@@ -51,7 +51,7 @@ public struct ConfigurationTranslation {
     (["rope_theta", "rotary_emb_base", "global_rope_theta"], "rope.freq_base", .number),
     (["rope_local_base_freq", "local_rope_theta"], "rope.freq_base_swa", .number),
     (["rotary_dim"], "rope.dimension_count", .count),
-    (["sliding_window"], "attention.sliding_window", .count),
+    (["sliding_window", "local_attention"], "attention.sliding_window", .count),
     (["num_local_experts", "num_experts"], "expert_count", .count),
     (["num_experts_per_tok"], "expert_used_count", .count),
     (["moe_intermediate_size"], "expert_feed_forward_length", .count),

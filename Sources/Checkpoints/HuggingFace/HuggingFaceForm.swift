@@ -10,6 +10,8 @@ public struct HuggingFaceForm: Sendable {
   public var architecture: String
   /// Beginnings of tensor names that say nothing, such as `transformer.`; where several fit, the first counts.
   public var prefixes: [String]
+  /// Beginnings of names that stand beside the model, without the prefix which its other parts share: heads.
+  public var beside: [String]
   /// Tensor names without `.weight` and `.bias`; `{}` stands for a number, in both the same ones in order.
   public var names: [(from: String, to: String)]
   /// Ends of the names of tensors that hold nothing which was learnt.
@@ -22,12 +24,15 @@ public struct HuggingFaceForm: Sendable {
   public var spellings: Set<String>
   /// Tensors without which a checkpoint is of another form.
   public var required: [String]
+  /// Where layers that see a window and others alternate, whether a period begins with one that sees all.
+  public var fullLayersFirst: Bool
   /// What this form's `config.json` says beside what all do.
   public var compose: @Sendable (any Checkpoint) throws -> [String: JSONValue]
 
   public init(
-    _ modelTypes: [String], as architecture: String, class className: String? = nil, prefixes: [String] = [],
-    spellings: Set<String> = [], names: [(from: String, to: String)], ignored: [String] = [], required: [String] = [],
+    _ modelTypes: [String], as architecture: String, class className: String? = nil, fullLayersFirst: Bool = false,
+    prefixes: [String] = [], beside: [String] = ["lm_head"], spellings: Set<String> = [],
+    names: [(from: String, to: String)], ignored: [String] = [], required: [String] = [],
     describe: @escaping @Sendable (inout ConfigurationTranslation) throws -> Void = { _ in },
     compose: @escaping @Sendable (any Checkpoint) throws -> [String: JSONValue] = { _ in [:] }
   ) {
@@ -37,7 +42,9 @@ public struct HuggingFaceForm: Sendable {
     self.spellings = spellings
     self.required = required
     self.compose = compose
+    self.fullLayersFirst = fullLayersFirst
     self.prefixes = prefixes
+    self.beside = beside
     self.names = names
     self.ignored = ignored + ["rotary_emb.inv_freq", ".position_ids", ".masked_bias"]
     self.describe = describe
@@ -89,16 +96,9 @@ public struct HuggingFaceForm: Sendable {
     return nil
   }
 
-  /// First parts of the names of heads, in all families.
-  private static let heads = [
-    "lm_head", "embed_out", "classifier", "cls", "head", "pre_classifier", "vocab_transform", "vocab_layer_norm",
-    "vocab_projector",
-  ]
-
   /// A name with the beginning that the parts of a model share, but for heads, which stand beside it.
   func qualified(_ stem: String) -> String {
-    let isHead = stem == "decoder" || Self.heads.contains { stem == $0 || stem.hasPrefix($0 + ".") }
-    return (isHead ? "" : prefixes.first ?? "") + stem
+    (beside.contains(where: stem.hasPrefix) ? "" : prefixes.first ?? "") + stem
   }
 
   /// The numbers that stand for `{}`, nil where the name is another.

@@ -55,7 +55,8 @@ public struct HuggingFaceWriter {
       var read = try ConfigurationTranslation(JSONField(config), architecture: architecture, path: checkpoint.path)
       try form.describe(&read)
       transforms = read.transforms
-      for key in checkpoint.metadata.keys where key.hasPrefix(architecture + ".") {
+      // The kind of pooling has a file of its own beside config.json.
+      for key in checkpoint.metadata.keys where key.hasPrefix(architecture + ".") && !key.hasSuffix(".pooling_type") {
         try Self.check(key, checkpoint.metadata, read.metadata)
       }
     } catch let error as JSONError {

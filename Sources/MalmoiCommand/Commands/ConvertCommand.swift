@@ -35,7 +35,7 @@ struct ConvertCommand: AsyncParsableCommand {
       try source.writeGGUF(to: output)
     } else {
       try ModelRegistry.folderWriter(for: source.checkpoint).write(
-        to: output, dataType: type.dataType, more: { try source.writeTokenizer(intoFolder: $0) }
+        to: output, dataType: type.dataType, more: { try source.writeCompanions(intoFolder: $0) }
       ) { done, all in Output.status("\(done) of \(all) tensors") }
       Output.status("")
     }

@@ -1,5 +1,6 @@
 // BART (Lewis et al. 2020): the first transformer's shape, with learnt positions.
 import Checkpoints
+import JSON
 import Layers
 
 enum BART: EncoderDecoderFamily {
@@ -13,9 +14,11 @@ enum BART: EncoderDecoderFamily {
 
   static let forms = [
     HuggingFaceForm(
-      ["bart"], as: "bart", prefixes: ["model."],
+      ["bart"], as: "bart", class: "BartForConditionalGeneration", prefixes: ["model."],
+      beside: ["lm_head", "final_logits_bias"],
+      spellings: ["d_model", "encoder_layers", "encoder_attention_heads", "encoder_ffn_dim"],
       names: [
-        ("shared", "token_embd"), ("lm_head", "output"), ("final_logits_bias", "output.bias"),
+        ("shared", "token_embd"), ("final_logits_bias", "output.bias"), ("lm_head", "output"),
         ("encoder.embed_positions", "enc.position_embd"), ("decoder.embed_positions", "dec.position_embd"),
         ("encoder.layernorm_embedding", "enc.token_embd_norm"), ("decoder.layernorm_embedding", "dec.token_embd_norm"),
       ] + layerNames("encoder.layers.{}.", "enc.blk.{}.", layer) + layerNames("decoder.layers.{}.", "dec.blk.{}.", layer)
@@ -34,8 +37,22 @@ enum BART: EncoderDecoderFamily {
         guard let given = config[other], given.value != config[one]?.value else { continue }
         throw given.error("differs from \(one): not supported")
       }
+    } compose: {
+      try composed($0)
     }
   ]
+
+  @Sendable private static func composed(_ checkpoint: any Checkpoint) throws -> [String: JSONValue] {
+    let metadata = checkpoint.metadata
+    return [
+      "is_encoder_decoder": true, "scale_embedding": .bool(try metadata.bool("bart.scales_embedding") ?? false),
+      "decoder_layers": .int(try metadata.int("bart.decoder_block_count") ?? metadata.int(required: "bart.block_count")),
+      "decoder_attention_heads": .int(try metadata.int(required: "bart.attention.head_count")),
+      "decoder_ffn_dim": .int(try metadata.int(required: "bart.feed_forward_length")),
+      "max_position_embeddings": .int(try checkpoint.tensor(required: "enc.position_embd.weight").rowCount),
+      "activation_function": .string(try metadata.string("bart.hidden_act") ?? "gelu"),
+    ]
+  }
 
   static func configuration(_ checkpoint: any Checkpoint) throws -> EncoderDecoderConfiguration {
     let metadata = checkpoint.metadata

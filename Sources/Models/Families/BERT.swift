@@ -22,7 +22,7 @@ enum BERT: EncoderFamily {
 
   static let forms = [
     HuggingFaceForm(
-      ["bert"], as: "bert", class: "BertModel", prefixes: ["bert."],
+      ["bert"], as: "bert", class: "BertModel", prefixes: ["bert."], beside: ["classifier", "cls."],
       names: layerNames + [
         ("classifier", "cls.output"), ("cls.predictions.transform.dense", "mlm.dense"),
         ("cls.predictions.transform.LayerNorm", "mlm.norm"), ("cls.predictions", "output"),
@@ -35,7 +35,7 @@ enum BERT: EncoderFamily {
       try composed($0)
     },
     HuggingFaceForm(
-      ["roberta", "xlm-roberta"], as: "bert", prefixes: ["roberta."],
+      ["roberta", "xlm-roberta"], as: "bert", prefixes: ["roberta."], beside: ["lm_head", "classifier"],
       names: layerNames + [
         ("lm_head.dense", "mlm.dense"), ("lm_head.layer_norm", "mlm.norm"), ("lm_head", "output"),
         ("lm_head.decoder", "output"), ("classifier.dense", "cls"), ("classifier.out_proj", "cls.output"),
@@ -49,7 +49,7 @@ enum BERT: EncoderFamily {
     },
     HuggingFaceForm(
       ["distilbert"], as: "bert", class: "DistilBertModel", prefixes: ["distilbert."],
-      spellings: ["dim", "n_layers", "n_heads", "hidden_dim"],
+      beside: ["vocab_", "pre_classifier", "classifier"], spellings: ["dim", "n_layers", "n_heads", "hidden_dim"],
       names: embeddingNames + Models.layerNames("transformer.layer.{}.", "blk.{}.", [
         "attention.q_lin": "attn_q", "attention.k_lin": "attn_k", "attention.v_lin": "attn_v",
         "attention.out_lin": "attn_output", "sa_layer_norm": "attn_output_norm", "ffn.lin1": "ffn_up",
@@ -74,9 +74,7 @@ enum BERT: EncoderFamily {
       "hidden_act": .string(try checkpoint.metadata.string("bert.hidden_act") ?? "gelu"),
     ]
     fields["activation"] = fields["hidden_act"]
-    if let labels = try checkpoint.metadata.strings("bert.classifier.output_labels") {
-      fields["id2label"] = .object(.init(uniqueKeysWithValues: labels.indices.map { (String($0), .string(labels.string(at: $0))) }))
-    }
+    fields["id2label"] = try checkpoint.labelNames()
     return fields
   }
 
@@ -92,11 +90,14 @@ enum ModernBERT: EncoderFamily {
 
   static let forms = [
     HuggingFaceForm(
-      ["modernbert"], as: "modern-bert", prefixes: ["model."],
+      ["modernbert"], as: "modern-bert", class: "ModernBertModel", fullLayersFirst: true,
+      prefixes: ["model."], beside: ["head.", "decoder", "classifier"],
+      spellings: ["norm_eps", "global_rope_theta", "local_rope_theta", "local_attention"],
       names: [
         ("embeddings.tok_embeddings", "token_embd"), ("embeddings.norm", "token_embd_norm"),
         ("final_norm", "output_norm"), ("head.dense", "mlm.dense"), ("head.norm", "mlm.norm"), ("decoder", "output"),
-        ("classifier", "cls.output"),
+        // What stands before a classifier is called the same; `describe` says which it is.
+        ("head.dense", "cls"), ("head.norm", "cls.norm"), ("classifier", "cls.output"),
       ] + layerNames("layers.{}.", "blk.{}.", [
         "attn.Wqkv": "attn_qkv", "attn.Wo": "attn_output", "attn_norm": "attn_norm", "mlp_norm": "ffn_norm",
         "mlp.Wi": "ffn_up", "mlp.Wo": "ffn_down",
@@ -117,8 +118,23 @@ enum ModernBERT: EncoderFamily {
         translation.set(
           "attention.sliding_window_pattern", (0..<(try translation.layerCount())).map { $0 % every != 0 })
       }
+    } compose: {
+      try composed($0)
     }
   ]
+
+  @Sendable private static func composed(_ checkpoint: any Checkpoint) throws -> [String: JSONValue] {
+    let metadata = checkpoint.metadata, has = { JSONValue.bool(checkpoint.contains($0 + ".bias")) }
+    let head = checkpoint.contains("cls.weight") ? "cls" : "mlm.dense"
+    var fields: [String: JSONValue] = [
+      "hidden_activation": .string(try metadata.string("modern-bert.hidden_act") ?? "gelu"),
+      "classifier_activation": .string(try metadata.string("modern-bert.classifier.activation") ?? "gelu"),
+      "classifier_pooling": .string(try metadata.string("modern-bert.classifier.pooling") ?? "cls"),
+      "norm_bias": has("token_embd_norm"), "classifier_bias": has(head), "decoder_bias": has("output"),
+    ]
+    fields["id2label"] = try checkpoint.labelNames()
+    return fields
+  }
 
   static func configuration(_ checkpoint: any Checkpoint) throws -> EncoderConfiguration {
     var configuration = try EncoderConfiguration(checkpoint, rotation: .halves)
@@ -128,13 +144,21 @@ enum ModernBERT: EncoderFamily {
     let local = RotationScaling.none.rotation(
       base: try metadata.positive("modern-bert.rope.freq_base_swa") ?? 10_000, width: layer.headWidth, pairing: .halves,
       contextLength: configuration.contextLength)
-    let pattern = try checkpoint.windowPattern(
-      architecture: "modern-bert", layers: configuration.positions.count, default: nil)
-      ?? configuration.positions.indices.map { $0 % 3 != 0 }
-    for (layer, seesWindow) in pattern.enumerated() {
+    let pattern = try metadata.windowPattern(
+      architecture: "modern-bert", layers: configuration.positions.count, default: 3, fullFirst: true)
+    for (layer, seesWindow) in (pattern ?? []).enumerated() {
       if seesWindow { configuration.positions[layer].rotation = local } else { configuration.positions[layer].window = nil }
     }
     return configuration
+  }
+}
+
+extension Checkpoint {
+  /// The names of a classifier's labels as `config.json` has them; nil where there are none.
+  fileprivate func labelNames() throws -> JSONValue? {
+    let architecture = try metadata.string(required: "general.architecture")
+    guard let labels = try metadata.strings("\(architecture).classifier.output_labels") else { return nil }
+    return .object(.init(uniqueKeysWithValues: labels.indices.map { (String($0), .string(labels.string(at: $0))) }))
   }
 }
 
@@ -144,6 +168,7 @@ extension ConfigurationTranslation {
     // What GGUF's readers want to know of an encoder.
     set("attention.causal", false)
     set("pooling_type", 1)
+    metadata.set("tokenizer.ggml.token_type_count", .uint32(UInt32(max(1, try int("token_type_count", in: 0...1 << 16) ?? 1))))
     guard let labels = try config["id2label"]?.object() else { return }
     let named = labels.compactMap { key, value -> (Int, String)? in
       guard let id = Int(key), case .string(let name) = value else { return nil }

@@ -1,20 +1,26 @@
 // EXAONE 3.5 and 4 (LG AI Research 2024, 2025), Korean and English: Llama's shape; and one in which only the layers
 // that see a window know positions.
 import Checkpoints
+import JSON
 
 enum EXAONE: DecoderFamily {
   static let architectures = ["exaone", "exaone4"]
 
   static let forms = [
     HuggingFaceForm(
-      ["exaone"], as: "exaone", prefixes: ["transformer."],
+      ["exaone"], as: "exaone", class: "ExaoneForCausalLM", prefixes: ["transformer."],
+      spellings: ["num_layers", "layer_norm_epsilon"],
       names: [("wte", "token_embd"), ("ln_f", "output_norm"), ("lm_head", "output")]
         + layerNames("h.{}.", "blk.{}.", [
           "ln_1": "attn_norm", "attn.attention.q_proj": "attn_q", "attn.attention.k_proj": "attn_k",
           "attn.attention.v_proj": "attn_v", "attn.attention.out_proj": "attn_output", "ln_2": "ffn_norm",
           "mlp.c_fc_0": "ffn_gate", "mlp.c_fc_1": "ffn_up", "mlp.c_proj": "ffn_down",
         ])
-    ) { $0.set("attention.layer_norm_rms_epsilon", try $0.config.required("layer_norm_epsilon").double()) },
+    ) {
+      $0.set("attention.layer_norm_rms_epsilon", try $0.config.required("layer_norm_epsilon").double())
+    } compose: {
+      ["activation_function": .string(try $0.metadata.string("exaone.hidden_act") ?? "silu")]
+    },
     HuggingFaceForm(
       ["exaone4"], as: "exaone4", class: "Exaone4ForCausalLM",
       names: llamaNames(norms: [

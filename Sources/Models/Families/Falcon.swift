@@ -1,20 +1,26 @@
 // Falcon (Almazrouei et al. 2023): attention and feed-forward side by side, few key-value heads.
 import Checkpoints
+import JSON
 
 enum Falcon: DecoderFamily {
   static let architectures = ["falcon"]
 
-  static let forms = [
+  /// Both are read alike; where there are two norms, the first is called otherwise.
+  static let forms = [form(norms: ["ln_mlp", "input_layernorm"]), form(norms: ["input_layernorm", "ln_mlp"])]
+
+  private static func form(norms: [String]) -> HuggingFaceForm {
     HuggingFaceForm(
-      ["falcon", "RefinedWeb", "RefinedWebModel"], as: "falcon", prefixes: ["transformer."],
-      names: [("word_embeddings", "token_embd"), ("ln_f", "output_norm"), ("lm_head", "output")]
+      ["falcon", "RefinedWeb", "RefinedWebModel"], as: "falcon", class: "FalconForCausalLM", prefixes: ["transformer."],
+      spellings: ["ffn_hidden_size", "layer_norm_epsilon"],
+      // GGUF calls what feed-forward reads the first norm, where there are two.
+      names: norms.map { ("h.{}." + $0, "blk.{}.attn_norm") }
+        + [("word_embeddings", "token_embd"), ("ln_f", "output_norm"), ("lm_head", "output")]
         + layerNames("h.{}.", "blk.{}.", [
-          // GGUF calls what feed-forward reads the first norm, where there are two.
-          "input_layernorm": "attn_norm", "ln_mlp": "attn_norm", "ln_attn": "attn_norm_2",
-          "post_attention_layernorm": "ffn_norm", "self_attention.query_key_value": "attn_qkv",
-          "self_attention.dense": "attn_output", "mlp.dense_h_to_4h": "ffn_up", "mlp.dense_4h_to_h": "ffn_down",
-        ]), describe: describe)
-  ]
+          "ln_attn": "attn_norm_2", "post_attention_layernorm": "ffn_norm",
+          "self_attention.query_key_value": "attn_qkv", "self_attention.dense": "attn_output",
+          "mlp.dense_h_to_4h": "ffn_up", "mlp.dense_4h_to_h": "ffn_down",
+        ]), required: norms[0] == "ln_mlp" ? ["blk.0.attn_norm_2.weight"] : [], describe: describe, compose: compose)
+  }
 
   @Sendable private static func describe(_ translation: inout ConfigurationTranslation) throws {
     let config = translation.config
@@ -29,6 +35,21 @@ enum Falcon: DecoderFamily {
     translation.set("attention.head_count_kv", keyValueHeads)
     translation.set("use_parallel_residual", try translation.flag("parallel_attn", default: true))
     translation.transforms["attn_qkv"] = .ungrouped(groups: keyValueHeads, counts: [heads / keyValueHeads, 1, 1])
+  }
+
+  /// The newer architecture is that of 40B, with as many norms and key-value heads as one likes.
+  @Sendable private static func compose(_ checkpoint: any Checkpoint) throws -> [String: JSONValue] {
+    let metadata = checkpoint.metadata, heads = try metadata.int(required: "falcon.attention.head_count", in: 1...1 << 12)
+    let keyValueHeads = try metadata.int("falcon.attention.head_count_kv", in: 1...heads) ?? heads
+    let norms = checkpoint.contains("blk.0.attn_norm_2.weight") ? 2 : 1
+    return [
+      "new_decoder_architecture": .bool(norms == 2 || keyValueHeads > 1 && keyValueHeads < heads),
+      "num_ln_in_parallel_attn": .int(norms), "num_kv_heads": .int(keyValueHeads),
+      "multi_query": .bool(keyValueHeads == 1), "alibi": false,
+      "parallel_attn": .bool(try metadata.bool("falcon.use_parallel_residual") ?? true),
+      "bias": .bool(checkpoint.contains("blk.0.attn_qkv.bias")),
+      "activation": .string(try metadata.string("falcon.hidden_act") ?? "gelu"),
+    ]
   }
 
   static func configuration(_ checkpoint: any Checkpoint) throws -> DecoderConfiguration {

@@ -58,7 +58,7 @@ enum GPTNeoX: DecoderFamily {
   static let forms = [
     HuggingFaceForm(
       ["gpt_neox"], as: "gptneox", class: "GPTNeoXForCausalLM", prefixes: ["gpt_neox."],
-      spellings: ["rotary_emb_base", "rotary_pct"],
+      beside: ["embed_out"], spellings: ["rotary_emb_base", "rotary_pct"],
       names: [("embed_in", "token_embd"), ("final_layer_norm", "output_norm"), ("embed_out", "output")]
         + layerNames("layers.{}.", "blk.{}.", [
           "input_layernorm": "attn_norm", "attention.query_key_value": "attn_qkv", "attention.dense": "attn_output",

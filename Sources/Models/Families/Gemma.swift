@@ -51,7 +51,7 @@ enum Gemma: DecoderFamily {
     let local: Rotation? = architecture == "gemma2" ? nil : RotationScaling.none.rotation(
       base: try metadata.positive("gemma3.rope.freq_base_swa") ?? 10_000, width: configuration.layer.headWidth,
       pairing: .halves, contextLength: configuration.contextLength)
-    let pattern = try checkpoint.windowPattern(
+    let pattern = try checkpoint.metadata.windowPattern(
       architecture: architecture, layers: configuration.layers, default: architecture == "gemma2" ? 2 : 6) ?? []
     for (layer, seesWindow) in pattern.enumerated() {
       configuration.positions[layer].window = seesWindow ? window : nil

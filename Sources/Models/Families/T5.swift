@@ -27,7 +27,7 @@ enum T5: EncoderDecoderFamily {
   private static func form(isGated: Bool) -> HuggingFaceForm {
     HuggingFaceForm(
       ["t5", "mt5"], as: "t5", class: "T5ForConditionalGeneration",
-      spellings: ["d_model", "num_layers", "num_heads", "d_kv", "d_ff", "layer_norm_epsilon"],
+      spellings: ["n_positions", "d_model", "num_layers", "num_heads", "d_kv", "d_ff", "layer_norm_epsilon"],
       names: [
         ("shared", "token_embd"), ("encoder.final_layer_norm", "enc.output_norm"),
         ("decoder.final_layer_norm", "dec.output_norm"), ("lm_head", "output"),
@@ -45,6 +45,8 @@ enum T5: EncoderDecoderFamily {
       let config = translation.config
       translation.set(
         "attention.layer_norm_rms_epsilon", try config["layer_norm_epsilon"]?.double() ?? 1e-6)
+      // Positions are distances, so nothing ends here; but a reader of GGUF asks, and T5 was trained on so many tokens.
+      if try translation.int("context_length") == nil { translation.set("context_length", 512) }
       translation.set("decoder_block_count", try config["num_decoder_layers"]?.int() ?? translation.layerCount())
       translation.set(
         "attention.relative_buckets_count", try config["relative_attention_num_buckets"]?.int(in: 1...1 << 12) ?? 32)

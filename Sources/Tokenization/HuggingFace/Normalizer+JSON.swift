@@ -60,6 +60,27 @@ extension Normalizer {
 
   var isPrecompiled: Bool { if case .precompiled = self { true } else { false } }
 
+  /// Whether this is none of the steps that GGUF's Unigram knows.
+  var isBeyondGGUF: Bool {
+    switch self {
+    case .sequence, .precompiled, .replace, .prepend, .strip, .sentencePiece: false
+    default: true
+    }
+  }
+
+  /// Whether two spaces become one.
+  var mergesSpaces: Bool {
+    func normalized(_ source: String) -> String {
+      var source = source
+      return source.withUTF8 { bytes in
+        var text = AlignedText(bytes, origin: 0, isAligned: false)
+        normalize(&text)
+        return String(decoding: text.bytes, as: UTF8.self).replacing("▁", with: " ")
+      }
+    }
+    return normalized("a  a") == normalized("a a")
+  }
+
   /// Whether text is given a space to begin with.
   var prependsSpace: Bool {
     switch self {
@@ -110,6 +131,9 @@ extension SplitStage {
   static let bert: [SplitStage] = [
     .split(spaces, .removed, isInverted: false), .split(punctuation, .isolated, isInverted: false),
   ]
+
+  /// SentencePiece's words: each begins with a mark.
+  static let beforeMarks = split(.literal(SentencePieceEncoder.space), .mergedWithNext, isInverted: false)
 
   static func stages(_ field: JSONField) throws -> [SplitStage] {
     switch try field.type(types) {
@@ -174,6 +198,11 @@ extension SplitStage {
       scheme = .never
     }
     return .metaspace(mark: mark, scheme, splits: try field["split"]?.bool() ?? true)
+  }
+
+  /// Whether white space is left out.
+  var removesSpaces: Bool {
+    if case .split(.characters(.whiteSpace, _), .removed, isInverted: false) = self { true } else { false }
   }
 
   /// Whether words are given a space to begin with.

@@ -89,7 +89,7 @@ extension TokenDecoder.Stage {
       return [.spelledBytes]
     case "WordPiece":
       let prefix = Array(try field["prefix"]?.string().utf8 ?? "##".utf8)
-      return [.wordPiece(prefix: prefix, initialMark: [], cleansUp: try field["cleanup"]?.bool() ?? true)]
+      return [.wordPiece(prefix: prefix, cleansUp: try field["cleanup"]?.bool() ?? true)]
     case "Metaspace":
       let mark = try field.required("replacement").nonemptyBytes()
       var scheme = try field["prepend_scheme"]?.choice(PrependScheme.self) ?? .always

@@ -148,8 +148,8 @@ extension SentencePieceModel {
       tokens.append(token)
     }
 
-    let stages: [SplitStage] = algorithm == .unigram && !marksAtEnd && canCutAtMarks
-      ? [.split(.literal(steps.mark), .mergedWithNext, isInverted: false)] : []
+    let stages: [SplitStage] = algorithm == .unigram && !marksAtEnd && escapesSpaces
+      && UnigramEncoder.encodesWordByWord(pieces, self.kinds) ? [.beforeMarks] : []
     var definition = TokenizerDefinition(
       pieces: all, kinds: kinds, model: model,
       pipeline: TextPipeline(
@@ -181,16 +181,6 @@ extension SentencePieceModel {
     case .pairs: .sentencePiece
     case .word, .character: nil
     }
-  }
-
-  /// Whether no piece has a mark after its first character, so that words can be encoded one by one.
-  private var canCutAtMarks: Bool {
-    let mark = SentencePieceEncoder.space
-    return kinds.indices.allSatisfy { id in
-      guard kinds[id] == .normal || kinds[id] == .userDefined else { return true }
-      let piece = Array(pieces[id].dropFirst(mark.count))
-      return pieces[id].count < 2 * mark.count || !piece.indices.contains { piece[$0...].starts(with: mark) }
-    } && escapesSpaces
   }
 
   private func encoder(_ index: PieceIndex, _ unknown: Int32) throws -> any WordEncoder {

@@ -37,9 +37,11 @@ extension TokenizerDefinition {
       pipeline: TextPipeline(
         added: try AddedTokens(added, normalizer: normalizer), normalizer: normalizer, stages: SplitStage.bert,
         encoder: WordPieceEncoder(
-          index: index, unknown: unknown, continuingPrefix: Array("##".utf8), characterLimit: 100)),
-      decoder: TokenDecoder(stages: [.wordPiece(prefix: Array("##".utf8), initialMark: [], cleansUp: true)]))
+          index: index, unknown: unknown, continuingPrefix: WordPieceSpelling.continuation,
+          characterLimit: WordPieceSpelling.characterLimit)),
+      decoder: TokenDecoder(stages: [.wordPiece(prefix: WordPieceSpelling.continuation, cleansUp: true)]))
     self.unknown = unknown
+    wordPieceSteps = steps
     beginningOfSequence = id("cls_token")
     endOfSequence = id("sep_token")
     padding = id("pad_token")

@@ -29,8 +29,11 @@ extension TokenizerFolder {
       vocabulary.addsBeginningOfSequence = !boundary.before.isEmpty
       vocabulary.addsEndOfSequence = !boundary.after.isEmpty
     } else {
-      vocabulary.addsBeginningOfSequence = definition.beginningOfSequence.map { boundary.before.contains($0) } ?? false
-      vocabulary.addsEndOfSequence = definition.endOfSequence.map { boundary.after.contains($0) } ?? false
+      // A tokenizer.json alone names no roles, but what it puts around a text has them.
+      vocabulary.beginningOfSequence = vocabulary.beginningOfSequence ?? boundary.before.first
+      vocabulary.endOfSequence = vocabulary.endOfSequence ?? boundary.after.last
+      vocabulary.addsBeginningOfSequence = vocabulary.beginningOfSequence.map { boundary.before.contains($0) } ?? false
+      vocabulary.addsEndOfSequence = vocabulary.endOfSequence.map { boundary.after.contains($0) } ?? false
     }
 
     switch model {
@@ -46,12 +49,21 @@ extension TokenizerFolder {
       vocabulary.scores = definition.scores.isEmpty ? Self.scores(definition) : definition.scores
       while vocabulary.scores.count < vocabulary.pieces.count { vocabulary.scores.append(0) }
     case .unigram:
+      guard !definition.normalizesOtherwise else {
+        throw TokenizerError.malformedFile(path, field: "normalizer", reason: "has steps that GGUF has no words for")
+      }
       vocabulary.addsSpacePrefix = definition.addsSpacePrefix
       vocabulary.scores = definition.scores
       while vocabulary.scores.count < vocabulary.pieces.count { vocabulary.scores.append(0) }
       vocabulary.characterMap = definition.characterMap
       vocabulary.removesExtraSpaces = definition.removesExtraSpaces
-    case .wordPiece: vocabulary.pieces = Self.markedWordPieces(definition)
+    case .wordPiece:
+      guard let steps = definition.wordPieceSteps, steps.cleansText, steps.separatesChinese else {
+        throw TokenizerError.malformedFile(path, field: "normalizer", reason: "is not BERT's, which GGUF takes for granted")
+      }
+      vocabulary.lowercases = steps.lowercases
+      vocabulary.stripsAccents = steps.stripsAccents
+      vocabulary.pieces = WordPieceSpelling.beginningsMarked(definition.pieces, definition.kinds)
     }
     return vocabulary
   }
@@ -67,21 +79,5 @@ extension TokenizerFolder {
       if let id = ids[Array(merge[..<space] + merge[(space + 1)...])] { scores[id] = -Float(rank) }
     }
     return scores
-  }
-
-  /// BERT marks the pieces that continue words, GGUF those that begin them.
-  private static func markedWordPieces(_ definition: TokenizerDefinition) -> PackedStrings {
-    var pieces = PackedStrings()
-    for id in definition.pieces.indices {
-      let piece = definition.pieces[id]
-      if definition.kinds[id] != .normal {
-        pieces.append(piece)
-      } else if piece.starts(with: "##".utf8), piece.count > 2 {
-        pieces.append(piece.dropFirst(2))
-      } else {
-        pieces.append(SentencePieceEncoder.space + piece)
-      }
-    }
-    return pieces
   }
 }

@@ -64,8 +64,10 @@ struct TokenizerJSON {
     definition.cuts = try root["pre_tokenizer"].map { try SplitStage.signature($0) } ?? []
     if case .precompiled(let map)? = normalizer?.first(where: \.isPrecompiled) {
       definition.characterMap = map.bytes
-      definition.removesExtraSpaces = true
     }
+    definition.removesExtraSpaces = normalizer?.mergesSpaces ?? false || stages.contains(where: \.removesSpaces)
+    definition.normalizesOtherwise = normalizer?.first(where: \.isBeyondGGUF) != nil
+    if case .bert(let steps)? = normalizer { definition.wordPieceSteps = steps }
     definition.truncation = try root["truncation"].map { try EncodingTruncation($0) }
     definition.batchPadding = try root["padding"].map { try EncodingPadding($0, tokenCount: pieces.count) }
     return definition

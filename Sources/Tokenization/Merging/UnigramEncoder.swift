@@ -41,6 +41,19 @@ struct UnigramEncoder: WordEncoder {
     self.byteTokens = fallsBackToBytes ? byteTokens : []
   }
 
+  /// Whether no piece has a mark after its first character and the mark is one itself, so that text may be cut before
+  /// marks.
+  static func encodesWordByWord(_ pieces: PackedStrings, _ kinds: [TokenKind]) -> Bool {
+    let mark = SentencePieceEncoder.space
+    var hasMark = false
+    for (piece, kind) in zip(pieces, kinds) where kind == .normal || kind == .userDefined || kind == .unused {
+      if piece.elementsEqual(mark) { hasMark = kind == .normal }
+      let rest = piece.dropFirst(mark.count)
+      if rest.indices.contains(where: { rest[$0...].starts(with: mark) }) { return false }
+    }
+    return hasMark
+  }
+
   func encodeWord(
     _ word: UnsafePointer<UInt8>, _ length: Int, _ scratch: EncoderScratch, _ emit: (Int32, Int, Int) -> Void
   ) {

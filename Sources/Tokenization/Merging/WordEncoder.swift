@@ -56,21 +56,16 @@ struct MarkedWordEncoder: WordEncoder {
 /// piece is unknown as a whole.
 struct WordPieceEncoder: WordEncoder {
   private let trie: ByteTrie
-  /// Where the pieces that begin words, and those that continue them, go on after their marks; nil if there are none.
-  private let beginning: Int32?
+  /// Where the pieces that continue words go on after their mark; nil if there are none.
   private let continuing: Int32?
   private let unknown: Int32
   private let characterLimit: Int
 
   /// - Parameters:
-  ///   - initialPrefix: spelled before pieces that begin words.
   ///   - continuingPrefix: spelled before pieces that continue words.
   ///   - characterLimit: words of more characters are unknown.
-  init(
-    index: PieceIndex, unknown: Int32, initialPrefix: [UInt8] = [], continuingPrefix: [UInt8], characterLimit: Int
-  ) {
+  init(index: PieceIndex, unknown: Int32, continuingPrefix: [UInt8], characterLimit: Int) {
     trie = ByteTrie(index.pieces, ids: index.pieces.indices)
-    beginning = trie.node(after: initialPrefix)
     continuing = trie.node(after: continuingPrefix)
     self.unknown = unknown
     self.characterLimit = characterLimit
@@ -86,7 +81,7 @@ struct WordPieceEncoder: WordEncoder {
     var start = 0
     while start < length {
       var found: (id: Int32, end: Int) = (-1, start)
-      if let node = start == 0 ? beginning : continuing {
+      if let node = start == 0 ? ByteTrie.root : continuing {
         trie.forEachPrefix(word, start, length, from: node) { id, end in found = (id, end) }
       }
       if found.id < 0 { return emit(unknown, 0, length) }

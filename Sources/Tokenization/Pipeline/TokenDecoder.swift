@@ -13,7 +13,7 @@ struct TokenDecoder: Sendable {
     /// Marks to spaces, but for those of the first token if a space had been put there.
     case metaspace([UInt8], dropsFirst: Bool)
     /// Words that do not continue others get a space before them.
-    case wordPiece(prefix: [UInt8], initialMark: [UInt8], cleansUp: Bool)
+    case wordPiece(prefix: [UInt8], cleansUp: Bool)
     /// The suffix that ends words to a space.
     case wordEnds([UInt8])
     /// Repeated tokens once, padding not at all (connectionist temporal classification).
@@ -73,13 +73,11 @@ struct TokenDecoder: Sendable {
       }
     case .metaspace(let mark, let dropsFirst):
       chunk = Self.replacing(.literal(mark), with: state.isFirst && dropsFirst ? [] : [0x20], in: chunk)
-    case .wordPiece(let prefix, let initialMark, let cleansUp):
-      let beginsWord = !initialMark.isEmpty && chunk.starts(with: initialMark)
-      if beginsWord { chunk.removeFirst(initialMark.count) }
+    case .wordPiece(let prefix, let cleansUp):
       if !state.isFirst {
         if !prefix.isEmpty, chunk.starts(with: prefix) {
           chunk.removeFirst(prefix.count)
-        } else if initialMark.isEmpty || beginsWord {
+        } else {
           chunk.insert(0x20, at: 0)
         }
       }

@@ -23,6 +23,9 @@ struct TokenizerDefinition {
   var scores: [Float] = []
   var characterMap: [UInt8] = []
   var removesExtraSpaces: Bool?
+  var wordPieceSteps: BERTNormalizer?
+  /// Whether text is changed in a way that GGUF has no words for.
+  var normalizesOtherwise = false
   /// How text is cut, one line for each step.
   var cuts: [String] = []
 

@@ -6,7 +6,7 @@ public enum TokenizerModel: String, Sendable, CaseIterable {
   case byteLevelBPE = "gpt2"
   /// SentencePiece byte-pair encoding with byte fallback; GGUF calls it `llama`.
   case sentencePiece = "llama"
-  /// BERT's WordPiece; GGUF calls it `bert` and marks the beginnings of words with `▁`.
+  /// BERT's WordPiece; GGUF calls it `bert` and marks the beginnings of words with `▁` instead of what continues them.
   case wordPiece = "bert"
   /// SentencePiece's Unigram; GGUF calls it `t5`.
   case unigram = "t5"
@@ -64,6 +64,10 @@ public struct TokenizerVocabulary: Sendable {
   public var characterMap: [UInt8] = []
   /// Whether Unigram text has spaces in a row made one and those at its ends taken off; nil where the file is silent.
   public var removesExtraSpaces: Bool?
+
+  /// Whether word pieces are of small letters, and of letters without accents; nil where the file does not say.
+  public var lowercases: Bool?
+  public var stripsAccents: Bool?
 
   public init(model: TokenizerModel, pieces: PackedStrings) {
     self.model = model
