@@ -50,16 +50,16 @@ let package = Package(
     .target(
       name: "Malmoi",
       dependencies: [
-        "ChatTemplates", "Checkpoints", "Conversations", "Generation", "Hub", "Models", "Tensors", "Tokenization",
+        "Adapters", "ChatTemplates", "Checkpoints", "Conversations", "Generation", "Hub", "Models", "Tensors",
+        "Tokenization",
       ]),
     // Debian: libedit-dev; part of macOS.
     .systemLibrary(name: "CEditLine", providers: [.apt(["libedit-dev"])]),
     .executableTarget(
       name: "MalmoiCommand",
       dependencies: [
-        "CEditLine", "Checkpoints", "Generation", "Layers", "Malmoi", "Models", "Quantization", "Tensors", "Training",
-        "TrainingData",
-        "Tokenization", "TokenizerTraining", argumentParser,
+        "Adapters", "CEditLine", "Checkpoints", "Generation", "JSON", "Layers", "Malmoi", "Models", "Quantization",
+        "Tensors", "Training", "TrainingData", "Tokenization", "TokenizerTraining", argumentParser,
       ]),
     .executableTarget(name: "ChatExample", dependencies: ["Malmoi"], path: "Examples/Chat"),
     // For development: throws damaged input at whatever reads files and templates of strangers.
