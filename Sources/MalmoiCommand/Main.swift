@@ -17,7 +17,8 @@ struct MalmoiCommand: AsyncParsableCommand {
     version: "0.1.0",
     subcommands: [
       RunCommand.self, PullCommand.self, ListCommand.self, ShowCommand.self, RemoveCommand.self,
-      ConvertCommand.self, QuantizeCommand.self, TokenizeCommand.self, TokenizerCommand.self, EmbedCommand.self, FillCommand.self,
+      ConvertCommand.self, QuantizeCommand.self, FineTuneCommand.self, MergeCommand.self, TokenizeCommand.self, TokenizerCommand.self,
+      EmbedCommand.self, FillCommand.self,
       ClassifyCommand.self, ScoreCommand.self, PerplexityCommand.self, BenchCommand.self, BenchTrainCommand.self,
     ])
 }

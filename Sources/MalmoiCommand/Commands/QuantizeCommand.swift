@@ -6,7 +6,6 @@ import Generation
 import Malmoi
 import Models
 import Quantization
-import Synchronization
 import Tensors
 import Tokenization
 
@@ -191,26 +190,6 @@ struct QuantizeCommand: ParsableCommand {
         clock.show(progress.doneElements, of: progress.allElements, progress.tensor)
       }
     }
-  }
-}
-
-/// Ctrl-C and the like while a file is being written: the work ends in its own way, which leaves nothing behind.
-private enum Interruption {
-  private static let asked = Atomic<Bool>(false)
-  private static let signals = [SIGINT, SIGTERM, SIGHUP]
-
-  static var isAsked: Bool { asked.load(ordering: .relaxed) }
-
-  static func during(_ body: () throws -> Void) rethrows {
-    asked.store(false, ordering: .relaxed)
-    let before = signals.map { signal($0) { _ in Interruption.asked.store(true, ordering: .relaxed) } }
-    // Who starts programs from a thread of Dispatch hands on that it takes no signals.
-    var set = sigset_t()
-    sigemptyset(&set)
-    for number in signals { sigaddset(&set, number) }
-    pthread_sigmask(SIG_UNBLOCK, &set, nil)
-    defer { for (number, handler) in zip(signals, before) { signal(number, handler) } }
-    try body()
   }
 }
 

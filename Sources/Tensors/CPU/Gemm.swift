@@ -1,11 +1,21 @@
 // Products of two matrices that are both new: both are packed into panels of 16 rows, then multiplied block by block.
 import CKernels
+import Foundation
 
 /// How products multiply where something is trained: sums are `f32` either way.
 public enum ProductPrecision: String, Sendable, CaseIterable {
   case f32
   /// Factors are rounded to bf16 (Kalamkar et al. 2019): twice as fast where the processor has instructions for it.
   case bf16
+
+  /// `bf16` where the processor multiplies such numbers itself.
+  public static let preferred: ProductPrecision = {
+    guard InstructionSet.preferred == .avx512, let file = FileHandle(forReadingAtPath: "/proc/cpuinfo"),
+      let start = try? file.read(upToCount: 1 << 14)
+    else { return .f32 }
+    return String(decoding: start, as: UTF8.self).split(whereSeparator: \.isWhitespace).contains("avx512_bf16")
+      ? .bf16 : .f32
+  }()
 }
 
 /// A matrix of floats somewhere in memory, `stride` numbers from one row, or column, to the next.
