@@ -95,10 +95,12 @@ let package = Package(
       name: "QuantizationTests", dependencies: ["Quantization", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(
       name: "TrainingTests",
-      dependencies: ["Checkpoints", "JSON", "Layers", "Models", "Tensors", "Training", "TrainingData", "TestSupport"],
+      dependencies: [
+        "Adapters", "Checkpoints", "JSON", "Layers", "Models", "Tensors", "Training", "TrainingData", "TestSupport",
+      ],
       exclude: ["Fixtures"]),
     .testTarget(name: "MalmoiTests", dependencies: ["Malmoi", "TestSupport"]),
-    .testTarget(name: "CommandTests", dependencies: ["Checkpoints", "MalmoiCommand", "Tensors", "TestSupport"]),
+    .testTarget(name: "CommandTests", dependencies: ["Checkpoints", "JSON", "MalmoiCommand", "Tensors", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6],
 )

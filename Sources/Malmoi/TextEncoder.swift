@@ -1,4 +1,5 @@
 // Models that read: a vector for a text, the words behind a mask, a label for a text or a pair of texts.
+import Adapters
 import Checkpoints
 import Foundation
 import JSON

@@ -1,4 +1,5 @@
 // Models that write one text from another: translation, summaries, answers (T5, BART).
+import Adapters
 import Checkpoints
 import Generation
 import Layers
