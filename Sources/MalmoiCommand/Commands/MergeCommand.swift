@@ -51,11 +51,11 @@ struct MergeCommand: AsyncParsableCommand {
     if let labels = try all.compactMap({ try $0.labels() }).last, try labels != checkpoint.classifierLabels() {
       checkpoint = try LabelledCheckpoint(checkpoint, labels: labels, seed: 0)
     }
-    func adapter(_ model: some AdaptableModel) throws -> Adapter { try Adapter(all, for: model, of: checkpoint) }
+    func together(_ model: some AdaptableModel) throws -> Adapter { try Adapter(all, for: model, of: checkpoint) }
     let learnt = switch source.shape {
-    case .decoder: try adapter(Decoder(checkpoint))
-    case .encoder: try adapter(Encoder(checkpoint))
-    case .encoderDecoder: try adapter(EncoderDecoder(checkpoint))
+    case .decoder: try together(Decoder(checkpoint))
+    case .encoder: try together(Encoder(checkpoint))
+    case .encoderDecoder: try together(EncoderDecoder(checkpoint))
     }
     try source.write(learnt.merged(into: checkpoint, dataType: type), to: out)
     Output.note("wrote \(out)")
