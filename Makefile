@@ -1,6 +1,6 @@
 # One line per thing that people do here. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz bench bench-peers sweep accuracy quantization docs example deps clean
+.PHONY: help run test fuzz bench bench-peers sweep accuracy quantization finetuning docs example deps clean
 
 BIN := .build/release/malmoi
 MODEL ?= smollm2
@@ -45,6 +45,12 @@ quantization: deps  ## what every quantized type loses, beside llama.cpp's own
 	@swift build -c release --product malmoi
 	@Benchmarks/peers.sh $(PEERS)
 	@$(PEERS)/venv/bin/python Benchmarks/quantization.py $(PEERS)
+
+finetuning: deps  ## LoRA and QLoRA beside PEFT, and the methods beside one another
+	@swift build -c release --product malmoi
+	@Benchmarks/peers.sh $(PEERS)
+	@$(PEERS)/venv/bin/pip install -q peft
+	@$(PEERS)/venv/bin/python Benchmarks/finetuning.py $(PEERS)
 
 example: deps  ## the example of the Swift API
 	@swift run -c release ChatExample

@@ -54,15 +54,16 @@ let package = Package(
     .target(
       name: "Malmoi",
       dependencies: [
-        "ChatTemplates", "Checkpoints", "Conversations", "Generation", "Hub", "Models", "Tensors", "Tokenization",
+        "Adapters", "ChatTemplates", "Checkpoints", "Conversations", "Generation", "Hub", "Models", "Tensors",
+        "Tokenization",
       ]),
     // Debian: libedit-dev; part of macOS.
     .systemLibrary(name: "CEditLine", providers: [.apt(["libedit-dev"])]),
     .executableTarget(
       name: "MalmoiCommand",
       dependencies: [
-        "CEditLine", "Checkpoints", "Generation", "JSON", "Layers", "Malmoi", "Models", "Quantization", "Tensors",
-        "Tokenization", "TokenizerTraining", "Tracking", "Training", "TrainingData", argumentParser,
+        "Adapters", "CEditLine", "Checkpoints", "Generation", "JSON", "Layers", "Malmoi", "Models", "Quantization",
+        "Tensors", "Tokenization", "TokenizerTraining", "Tracking", "Training", "TrainingData", argumentParser,
       ]),
     .executableTarget(name: "ChatExample", dependencies: ["Malmoi"], path: "Examples/Chat"),
     // For development: throws damaged input at whatever reads files and templates of strangers.
@@ -99,7 +100,9 @@ let package = Package(
       name: "QuantizationTests", dependencies: ["Quantization", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(
       name: "TrainingTests",
-      dependencies: ["Checkpoints", "JSON", "Layers", "Models", "Tensors", "Training", "TrainingData", "TestSupport"],
+      dependencies: [
+        "Adapters", "Checkpoints", "JSON", "Layers", "Models", "Tensors", "Training", "TrainingData", "TestSupport",
+      ],
       exclude: ["Fixtures"]),
     .testTarget(name: "MalmoiTests", dependencies: ["Malmoi", "TestSupport"]),
     .testTarget(

@@ -47,6 +47,11 @@ extension Checkpoint {
   }
 }
 
+/// A checkpoint some of whose tensors are others than those of the one below.
+package protocol CheckpointOverlay: Checkpoint {
+  var base: any Checkpoint { get }
+}
+
 extension GGUFFile: Checkpoint {
   public var tensorNames: [String] { tensors.map(\.name) }
 

@@ -85,12 +85,16 @@ public final class Engine: Sendable {
   }
 
   public let model: Decoder
+  /// The most tokens of a prompt and what follows.
   public let contextLength: Int
+  /// What an adapter puts before every prompt.
+  private let virtualTokens: [Int32]
   private let loop: EngineLoop
 
   public init(_ model: Decoder, options: Options = Options()) {
     self.model = model
-    contextLength = min(options.contextLength ?? .max, model.configuration.contextLength)
+    virtualTokens = model.virtualTokens
+    contextLength = min(options.contextLength ?? .max, model.configuration.contextLength - virtualTokens.count)
     let loop = EngineLoop(model, options: options)
     self.loop = loop
     let thread = Thread { loop.run() }
@@ -134,7 +138,7 @@ public final class Engine: Sendable {
     if let most = request.maximumTokens, most < 1 { throw .invalidOption("the most tokens is \(most), not 1 or more") }
     let ticket = Ticket()
     loop.add(RunningSequence(
-      request, ticket: ticket, contextLength: contextLength,
+      request, after: virtualTokens, ticket: ticket, contextLength: contextLength,
       layout: model.configuration.pageLayout(loop.options.cacheType), options: loop.options, receive: receive))
     return ticket
   }

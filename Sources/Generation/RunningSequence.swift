@@ -19,6 +19,8 @@ final class RunningSequence: @unchecked Sendable {
   private let ticket: Engine.Ticket
   private let receive: @Sendable (EngineEvent) -> Bool
   private let limit: Int
+  /// What an adapter puts before the prompt: the cache holds it first, and nobody is told of it.
+  private let virtualTokens: [Int32]
   private let arrival = ContinuousClock.now
   private var firstToken: ContinuousClock.Instant?
   private let memory: SequenceMemory
@@ -30,13 +32,14 @@ final class RunningSequence: @unchecked Sendable {
   private(set) var isFinished = false
 
   init(
-    _ request: EngineRequest, ticket: Engine.Ticket, contextLength: Int, layout: PageLayout, options: Engine.Options,
+    _ request: EngineRequest, after virtualTokens: [Int32], ticket: Engine.Ticket, contextLength: Int, layout: PageLayout, options: Engine.Options,
     receive: @escaping @Sendable (EngineEvent) -> Bool
   ) {
     self.request = request
     self.ticket = ticket
     self.receive = receive
     limit = min(request.prompt.count + min(request.maximumTokens ?? contextLength, contextLength), contextLength)
+    self.virtualTokens = virtualTokens
     tokens = request.prompt
     sampler = Sampler(request.sampling)
     // A memory that another request is using is left alone: this one reads its prompt anew.
@@ -44,25 +47,28 @@ final class RunningSequence: @unchecked Sendable {
     memory = wanted.isInUse.exchange(true, ordering: .acquiringAndReleasing) ? SequenceMemory() : wanted
     cache = memory.cache ?? KeyValueCache(layout)
     let common = zip(memory.tokens, tokens).prefix { $0 == $1 }.count
-    cache.truncate(to: min(common, tokens.count - 1))  // the last token's scores are always wanted
+    cache.truncate(to: virtualTokens.count + min(common, tokens.count - 1))  // the last token's scores are always wanted
     memory.cache = cache
     let kept = memory.drafter, drafter = options.speculation.makeDrafter.map { kept ?? $0(options) }
     drafter?.forget(after: common)
     memory.drafter = drafter
     speculator = drafter.map { Speculator($0, lossLimit: options.speculation.lossLimit) }
     statistics.promptTokens = tokens.count
-    statistics.cachedTokens = cache.count
+    statistics.cachedTokens = readCount
   }
 
-  var isReadingPrompt: Bool { cache.count < request.prompt.count - 1 }
+  /// Tokens of the text that the cache holds.
+  private var readCount: Int { max(0, cache.count - virtualTokens.count) }
+
+  var isReadingPrompt: Bool { cache.count < virtualTokens.count + request.prompt.count - 1 }
   var isCancelled: Bool { ticket.isCancelled }
 
   /// What the next pass may read: tokens that the cache does not hold yet, and guesses at what follows them.
-  var pending: [Int32] { tokens[cache.count...] + draft }
+  var pending: [Int32] { virtualTokens.dropFirst(cache.count) + tokens[readCount...] + draft }
   /// The guesses that the next pass checks.
   var draft: [Int32] { speculator?.draft ?? [] }
   /// Whether a pass has read all tokens, so that another one can be chosen.
-  var isRead: Bool { cache.count >= tokens.count }
+  var isRead: Bool { cache.count >= virtualTokens.count + tokens.count }
 
   /// Guesses at most `most` tokens, fewer where the end is near: a pass gives one token more than it checks.
   func propose(atMost most: Int, vocabulary: Int, prices: PassCost.Prices) {
@@ -71,8 +77,9 @@ final class RunningSequence: @unchecked Sendable {
   }
 
   func didReadPart() {
-    speculator?.read(tokens, upTo: cache.count)
-    if cache.count < request.prompt.count { _ = receive(.prompt(read: cache.count)) }
+    let count = readCount
+    speculator?.read(tokens, upTo: count)
+    if count < request.prompt.count { _ = receive(.prompt(read: count)) }
   }
 
   /// Chooses a token, and one more after each guess that was right.
@@ -88,7 +95,7 @@ final class RunningSequence: @unchecked Sendable {
       guard reason == nil, accepted < draft.count, draft[accepted] == token else { break }
       accepted += 1
     }
-    cache.truncate(to: held + accepted)
+    cache.truncate(to: virtualTokens.count + held + accepted)
     statistics.draftedTokens += draft.count
     statistics.acceptedTokens += accepted
     if let reason { return finish(reason) }
@@ -116,7 +123,7 @@ final class RunningSequence: @unchecked Sendable {
     let end = ContinuousClock.now
     statistics.timeToFirstToken = ((firstToken ?? end) - arrival) / .seconds(1)
     statistics.generationTime = (end - (firstToken ?? end)) / .seconds(1)
-    memory.tokens = Array(tokens.prefix(cache.count))
+    memory.tokens = Array(tokens.prefix(readCount))
     memory.isInUse.store(false, ordering: .releasing)
     _ = receive(.finished(reason, statistics))
   }

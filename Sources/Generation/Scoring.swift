@@ -26,7 +26,8 @@ extension Decoder {
     of tokens: [Int32], at range: Range<Int>, batchTokens: Int = 512, cacheType: CacheType = .i16,
     _ body: (Int, UnsafeMutableBufferPointer<Float>, Float) throws -> Void
   ) rethrows {
-    let cache = KeyValueCache(configuration.pageLayout(cacheType))
+    let cache = KeyValueCache(configuration.pageLayout(cacheType)), virtual = virtualTokens
+    if !virtual.isEmpty { _ = self(virtual, PagedContext([(cache, virtual.count)])) }
     for first in stride(from: 0, to: min(tokens.count, range.upperBound), by: batchTokens) {
       let part = first..<min(first + batchTokens, tokens.count)
       let states = self(Array(tokens[part]), PagedContext([(cache, part.count)]))
@@ -71,13 +72,16 @@ extension Decoder {
     return best
   }
 
+  /// The most tokens of a text, beside those that an adapter puts before it.
+  private var textLength: Int { configuration.contextLength - virtualTokens.count }
+
   private func check(_ tokens: [Int32]) throws(GenerationError) {
     guard !tokens.isEmpty else { throw .emptyPrompt }
     if let token = tokens.first(where: { $0 < 0 || Int($0) >= configuration.vocabulary }) {
       throw .unknownToken(token, vocabulary: configuration.vocabulary)
     }
-    guard tokens.count <= configuration.contextLength else {
-      throw .exceededContextWindowSize(promptTokens: tokens.count, contextLength: configuration.contextLength)
+    guard tokens.count <= textLength else {
+      throw .exceededContextWindowSize(promptTokens: tokens.count, contextLength: textLength)
     }
   }
 
@@ -92,8 +96,8 @@ extension Decoder {
   public func perplexity(
     of tokens: [Int32], context: Int, first: Int32?, progress: (Int, Int, Double) -> Bool = { _, _, _ in true }
   ) throws(GenerationError) -> Perplexity {
-    guard context >= 4, context <= configuration.contextLength else {
-      throw .invalidOption("a window of \(context) tokens is not in 4 ... \(configuration.contextLength)")
+    guard context >= 4, context <= textLength else {
+      throw .invalidOption("a window of \(context) tokens is not in 4 ... \(textLength)")
     }
     let windows = tokens.count / context
     guard windows > 0 else {

@@ -1,4 +1,5 @@
 // A model that is ready to write: weights, tokenizer, chat template, engine.
+@_exported import Adapters
 @_exported import ChatTemplates
 import Checkpoints
 import Foundation
@@ -23,10 +24,12 @@ public final class LanguageModel: Sendable {
     public var speculation = Speculation.lookup
     /// The GGUF file of a smaller model with the same vocabulary, which then guesses in place of `speculation`.
     public var draftModel: String?
+    /// What was learnt beside the model, put into it while it is loaded; nothing is merged.
+    public var adapters: [AdapterReference]
 
     public init(
       threads: Int? = nil, contextLength: Int? = nil, cacheType: CacheType = .i16, batchTokens: Int = 512,
-      speculation: Speculation = .lookup, draftModel: String? = nil
+      speculation: Speculation = .lookup, draftModel: String? = nil, adapters: [AdapterReference] = []
     ) {
       self.threads = threads
       self.contextLength = contextLength
@@ -34,6 +37,7 @@ public final class LanguageModel: Sendable {
       self.batchTokens = batchTokens
       self.speculation = speculation
       self.draftModel = draftModel
+      self.adapters = adapters
     }
   }
 
@@ -49,7 +53,8 @@ public final class LanguageModel: Sendable {
 
   /// Loads a decoder from a GGUF file or a Hugging Face folder.
   /// - Throws: `CheckpointError`, `TokenizerError` or `TemplateError`, each naming what is wrong with the file.
-  ///   A draft model of another vocabulary is a `CheckpointError` of its file.
+  ///   A draft model of another vocabulary is a `CheckpointError` of its file, an adapter that does not fit an
+  ///   `AdapterError`.
   public init(path: String, name: String? = nil, options: Options = Options()) throws {
     self.name = name ?? path
     let source = try ModelSource(path: path)
@@ -68,7 +73,8 @@ public final class LanguageModel: Sendable {
     ready.wait()
     let tokenizer = try made.value?.get() ?? source.tokenizer()
     self.tokenizer = tokenizer
-    let model = try decoder.get()
+    var model = try decoder.get()
+    try model.apply(options.adapters, of: source.checkpoint)
     _ = try source.checked(tokenizer, vocabulary: model.configuration.vocabulary)
     chatTemplate = try source.chatTemplate().map { try ChatTemplate(source: $0) }
     var engineOptions = Engine.Options()

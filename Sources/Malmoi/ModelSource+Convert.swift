@@ -6,13 +6,14 @@ import Tokenization
 
 extension ModelSource {
   /// Writes a GGUF file that has everything: metadata, tensors, and the tokenizer and chat template if there are.
+  /// - Parameter changed: the model's checkpoint after something was done to it; nil for it as it is.
   /// - Throws: `CheckpointError` where the file cannot be written, `TokenizerError` for a tokenizer that GGUF has no words
   ///   for.
-  public func writeGGUF(to path: String) throws {
+  public func writeGGUF(_ changed: (any Checkpoint)? = nil, to path: String) throws {
     guard !FileManager.default.fileExists(atPath: path) || !Self.isSame(path, self.path) else {
       throw CheckpointError(path: path, message: "is the model itself")
     }
-    var writer = try GGUFWriter(path: path, of: checkpoint)
+    var writer = try GGUFWriter(path: path, of: changed ?? checkpoint)
     try notePooling(in: &writer.metadata)
     if let folder = tokenizerFolder, folder.hasTokenizer {
       writer.metadata.set(try folder.vocabulary())

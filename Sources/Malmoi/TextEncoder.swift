@@ -1,4 +1,5 @@
 // Models that read: a vector for a text, the words behind a mask, a label for a text or a pair of texts.
+import Adapters
 import Checkpoints
 import Foundation
 import JSON
@@ -23,20 +24,23 @@ public final class TextEncoder: Sendable {
 
   /// Loads an encoder from a GGUF file or a Hugging Face folder.
   /// - Throws: `CheckpointError` or `TokenizerError`, each naming what is wrong with the file.
-  public init(path: String, threads: Int? = nil) throws {
+  public init(path: String, threads: Int? = nil, adapters: [AdapterReference] = []) throws {
     source = try ModelSource(path: path)
     guard source.shape == .encoder else { throw source.fault("a model that writes texts, where one that reads is needed") }
-    encoder = try Encoder(source.checkpoint, backend: threads.map { CPUBackend(threads: $0) } ?? CPUBackend.shared)
-    tokenizer = try source.tokenizer(vocabulary: encoder.configuration.vocabulary)
-    let metadata = source.checkpoint.metadata, architecture = encoder.configuration.architecture
-    let stated = try source.sentenceSettings()
-    tokenLimit = min(stated.limit ?? source.tokenizerLimit ?? .max, encoder.configuration.contextLength)
-    pooling = try stated.pooling ?? source.numberedPooling ?? .mean
-    let names = try metadata.strings("\(architecture).classifier.output_labels")
-    let count = encoder.configuration.classifier?.labels ?? 0
-    labels = (0..<count).map { index in
-      names.flatMap { index < $0.count ? $0.string(at: index) : nil } ?? "LABEL_\(index)"
+    var checkpoint = source.checkpoint
+    // A classifier that was learnt with an adapter takes the place of the model's own.
+    if let learnt = try adapters.compactMap({ try $0.labels() }).last, try learnt != checkpoint.classifierLabels() {
+      checkpoint = try LabelledCheckpoint(checkpoint, labels: learnt, seed: 0)
     }
+    var encoder = try Encoder(checkpoint, backend: threads.map { CPUBackend(threads: $0) } ?? CPUBackend.shared)
+    try encoder.apply(adapters, of: checkpoint)
+    self.encoder = encoder
+    tokenizer = try source.tokenizer(vocabulary: encoder.configuration.vocabulary)
+    let stated = try source.sentenceSettings()
+    let room = encoder.configuration.contextLength - encoder.virtualTokens.count
+    tokenLimit = max(0, min(stated.limit ?? source.tokenizerLimit ?? .max, room))
+    pooling = try stated.pooling ?? source.numberedPooling ?? .mean
+    labels = try checkpoint.classifierLabels()
   }
 
   /// A text, or two that belong together, as the model takes it, cut off where it is too long.
@@ -64,12 +68,22 @@ public final class TextEncoder: Sendable {
 
   /// What the last layer says of each token of a text: `[tokens, width]`.
   public func states(of encodings: [TokenEncoding]) -> Tensor {
-    encoder(encodings.flatMap(\.ids), types: segments(encodings), lengths: encodings.map(\.count))
+    let (states, lengths) = allStates(of: encodings), virtual = encoder.virtualTokens.count
+    guard virtual > 0 else { return states }
+    var rows: [Int32] = [], first = 0
+    for length in lengths {
+      rows += (first + virtual..<first + length).map { Int32($0) }
+      first += length
+    }
+    return states.rows(at: rows)
   }
 
-  /// The segment of each token, where the model knows as many kinds.
-  private func segments(_ encodings: [TokenEncoding]) -> [Int32]? {
-    encoder.configuration.tokenTypes > 1 ? encodings.flatMap(\.typeIDs) : nil
+  /// The same with what an adapter puts before each text, and the lengths with that.
+  private func allStates(of encodings: [TokenEncoding]) -> (states: Tensor, lengths: [Int]) {
+    let virtual = encoder.virtualTokens, none = [Int32](repeating: 0, count: virtual.count)
+    let types = encoder.configuration.tokenTypes > 1 ? encodings.flatMap { none + $0.typeIDs } : nil
+    let lengths = encodings.map { virtual.count + $0.count }
+    return (encoder(encodings.flatMap { virtual + $0.ids }, types: types, lengths: lengths), lengths)
   }
 
   /// One vector for each text, `[texts][width]`. Texts of like length are computed together.
@@ -82,7 +96,9 @@ public final class TextEncoder: Sendable {
   ) throws -> [[Float]] {
     let backend = encoder.backend, kind = pooling ?? self.pooling
     return try inBatches(texts.map { try encoding(of: $0) }) { batch in
-      let vectors = kind.pool(states(of: batch), lengths: batch.map(\.count)), width = vectors.shape.columns
+      let (states, lengths) = allStates(of: batch)
+      let vectors = kind.pool(states, lengths: lengths, skipping: encoder.prefix?.count ?? 0)
+      let width = vectors.shape.columns
       let values = vectors.values
       return withExtendedLifetime(backend) {
         batch.indices.map { index in
@@ -101,7 +117,8 @@ public final class TextEncoder: Sendable {
   public func labelScores(of texts: [(text: String, pair: String?)]) throws -> [[Float]] {
     guard !labels.isEmpty else { throw source.fault("has no labels: it was not trained to classify") }
     return try inBatches(texts.map { try encoding(of: $0.text, pair: $0.pair) }) { batch in
-      let scores = encoder.labelScores(states(of: batch), lengths: batch.map(\.count))?.values ?? []
+      let (states, lengths) = allStates(of: batch)
+      let scores = encoder.labelScores(states, lengths: lengths)?.values ?? []
       return batch.indices.map { Array(scores[$0 * labels.count..<($0 + 1) * labels.count]) }
     }
   }
@@ -145,8 +162,7 @@ public final class TextEncoder: Sendable {
     let encoding = try encoding(of: spelled, specialTokens: .all)
     let rows = encoding.ids.indices.filter { encoding.ids[$0] == mask.id }.map { Int32($0) }
     guard !rows.isEmpty else { throw source.fault("the text has no \(mask.piece)") }
-    let states = encoder(encoding.ids, types: segments([encoding]), lengths: [encoding.count])
-    guard let scores = encoder.maskScores(states.rows(at: rows)) else { return [] }
+    guard let scores = encoder.maskScores(states(of: [encoding]).rows(at: rows)) else { return [] }
     let vocabulary = min(scores.shape.columns, tokenizer.vocabularyCount), values = scores.softmax().values
     return rows.indices.map { row in
       let first = row * scores.shape.columns

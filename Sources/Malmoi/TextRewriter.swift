@@ -1,4 +1,5 @@
 // Models that write one text from another: translation, summaries, answers (T5, BART).
+import Adapters
 import Checkpoints
 import Generation
 import Layers
@@ -14,12 +15,15 @@ public final class TextRewriter: Sendable {
 
   /// Loads an encoder–decoder from a GGUF file or a Hugging Face folder.
   /// - Throws: `CheckpointError` or `TokenizerError`, each naming what is wrong with the file.
-  public init(path: String, threads: Int? = nil) throws {
+  public init(path: String, threads: Int? = nil, adapters: [AdapterReference] = []) throws {
     source = try ModelSource(path: path)
     guard source.shape == .encoderDecoder else {
       throw source.fault("not a model that writes one text from another")
     }
-    model = try EncoderDecoder(source.checkpoint, backend: threads.map { CPUBackend(threads: $0) } ?? CPUBackend.shared)
+    var model = try EncoderDecoder(
+      source.checkpoint, backend: threads.map { CPUBackend(threads: $0) } ?? CPUBackend.shared)
+    try model.apply(adapters, of: source.checkpoint)
+    self.model = model
     let vocabulary = model.configuration.vocabulary
     tokenizer = try source.tokenizer(vocabulary: vocabulary)
     guard model.configuration.startToken < vocabulary else {
@@ -38,33 +42,36 @@ public final class TextRewriter: Sendable {
     _ text: String, options: GenerationOptions = GenerationOptions(), _ body: (String) throws -> Bool
   ) throws -> FinishReason {
     try options.sampling.validate()
-    let prompt = try tokenizer.encoding(of: text, specialTokens: .none).ids
+    var prompt = try tokenizer.encoding(of: text, specialTokens: .none).ids
     let limit = model.configuration.contextLength ?? .max
     guard !prompt.isEmpty else { throw GenerationError.emptyPrompt }
     if let unknown = prompt.first(where: { $0 < 0 || $0 >= model.configuration.vocabulary }) {
       throw GenerationError.unknownToken(unknown, vocabulary: model.configuration.vocabulary)
     }
+    prompt = model.virtualTokens + prompt
     guard prompt.count <= limit else {
       throw GenerationError.exceededContextWindowSize(promptTokens: prompt.count, contextLength: limit)
     }
     let encoded = model.encode(prompt, lengths: [prompt.count])
-    let memory = EncoderMemory(
-      layers: model.memory(encoded), spans: [.init(queries: 0..<1, keys: 0..<prompt.count)])
+    let memory = model.memory(encoded)
     let history = DenseContext.History()
     var sampler = Sampler(options.sampling), written: [Int32] = []
     var assembler = TextAssembler(tokenizer, stopStrings: options.stopStrings, continuesText: false)
-    var token = model.configuration.startToken
-    let most = min(options.maximumResponseTokens ?? 512, limit - 1)
+    var next = model.virtualDecoderTokens + [model.configuration.startToken]
+    let most = min(options.maximumResponseTokens ?? 512, limit - next.count)
     while written.count < most {
-      let context = DenseContext(after: history, tokens: 1, relativeBias: model.decoder.relativeBias)
-      let logits = model.logits(model([token], context, memory: memory))
-      token = withExtendedLifetime(logits) { sampler.sample(logits.floats, recent: written) }
+      let context = DenseContext(after: history, tokens: next.count, relativeBias: model.decoder.relativeBias)
+      let seen = EncoderMemory(layers: memory, spans: [.init(queries: 0..<next.count, keys: 0..<prompt.count)])
+      let states = model(next, context, memory: seen)
+      let logits = model.logits(next.count > 1 ? states.rows(at: [Int32(next.count - 1)]) : states)
+      let token = withExtendedLifetime(logits) { sampler.sample(logits.floats, recent: written) }
       if tokenizer.endsGeneration(token) {
         let rest = assembler.finish()
         if !rest.isEmpty { _ = try body(rest) }
         return .stop
       }
       written.append(token)
+      next = [token]
       let (piece, isStopped) = assembler.append(token)
       if !piece.isEmpty, try !body(piece) { return .cancelled }
       if isStopped { return .stop }

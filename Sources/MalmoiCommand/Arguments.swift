@@ -28,6 +28,7 @@ struct HubOptions: ParsableArguments {
 /// How a model is brought into memory.
 struct LoadOptions: ParsableArguments {
   @OptionGroup var hub: HubOptions
+  @OptionGroup var adaptation: AdapterArguments
 
   @Option(help: "Threads of compute (default: all processors).")
   var threads: Int?
@@ -55,7 +56,8 @@ struct LoadOptions: ParsableArguments {
       path: path, name: model,
       options: .init(
         threads: threads, contextLength: contextLength, cacheType: cacheType, batchTokens: chunk,
-        speculation: speculation?.speculate == .off ? .off : .lookup, draftModel: draftPath))
+        speculation: speculation?.speculate == .off ? .off : .lookup, draftModel: draftPath,
+        adapters: adaptation.adapters))
   }
 }
 

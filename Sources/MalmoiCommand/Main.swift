@@ -17,9 +17,9 @@ struct MalmoiCommand: AsyncParsableCommand {
     version: "0.1.0",
     subcommands: [
       RunCommand.self, PullCommand.self, ListCommand.self, ShowCommand.self, RemoveCommand.self,
-      ConvertCommand.self, QuantizeCommand.self, TokenizeCommand.self, TokenizerCommand.self, EmbedCommand.self, FillCommand.self,
-      ClassifyCommand.self, ScoreCommand.self, PerplexityCommand.self, PretrainCommand.self, RunsCommand.self,
-      BenchCommand.self, BenchTrainCommand.self,
+      ConvertCommand.self, QuantizeCommand.self, PretrainCommand.self, FineTuneCommand.self, MergeCommand.self,
+      RunsCommand.self, TokenizeCommand.self, TokenizerCommand.self, EmbedCommand.self, FillCommand.self,
+      ClassifyCommand.self, ScoreCommand.self, PerplexityCommand.self, BenchCommand.self, BenchTrainCommand.self,
     ])
 }
 

@@ -7,27 +7,28 @@ final class TrainingProgressDisplay {
   private let steps: Int?
   private let seconds: Double?
   private let logEvery: Int
+  private let isLive = isatty(2) == 1
   private let bytesPerToken: Double?
   /// Multiplications and additions of a token, and how many the machine could do in a second.
-  private let operationsPerToken: Double
-  private let peak: Double
+  private let work: (operationsPerToken: Double, peak: Double)?
   private let learningRate: Double
   private var recent: [(seconds: Double, tokens: Int)] = []
 
   /// - Parameters:
   ///   - steps: of the whole run; nil where only time limits it.
   ///   - seconds: of the whole run, where time limits it.
+  ///   - logEvery: steps from one line to the next; nil for about fifty lines in all.
   ///   - bytesPerToken: for bits per byte; nil where that says nothing.
+  ///   - work: of a token and what the machine could do; nil for no share of it to be shown.
   init(
-    steps: Int?, seconds: Double?, logEvery: Int, bytesPerToken: Double?, operationsPerToken: Double, peak: Double,
-    learningRate: Double
+    steps: Int?, seconds: Double? = nil, logEvery: Int? = nil, bytesPerToken: Double? = nil,
+    work: (operationsPerToken: Double, peak: Double)? = nil, learningRate: Double
   ) {
     self.steps = steps
     self.seconds = seconds
-    self.logEvery = logEvery
+    self.logEvery = logEvery ?? max(1, (steps ?? 500) / 50)
     self.bytesPerToken = bytesPerToken
-    self.operationsPerToken = operationsPerToken
-    self.peak = peak
+    self.work = work
     self.learningRate = learningRate
   }
 
@@ -38,8 +39,8 @@ final class TrainingProgressDisplay {
   func metrics(_ result: StepResult, factor: Double) -> [(String, Double)] {
     [
       ("loss", result.loss), ("gradientNorm", result.gradientNorm), ("learningRate", learningRate * factor),
-      ("tokensPerSecond", rate.tokens), ("peakShare", rate.peakShare),
-    ]
+      ("tokensPerSecond", rate.tokens),
+    ] + (work == nil ? [] : [("peakShare", rate.peakShare)])
   }
 
   func isLogged(_ step: Int) -> Bool { step == 1 || step % logEvery == 0 || step == steps }
@@ -51,10 +52,11 @@ final class TrainingProgressDisplay {
       if recent.count > 20 { recent.removeFirst() }
       let time = recent.reduce(0) { $0 + $1.seconds }
       rate.tokens = Double(recent.reduce(0) { $0 + $1.tokens }) / max(time, 1e-9)
-      rate.peakShare = rate.tokens * operationsPerToken / peak
+      if let work { rate.peakShare = rate.tokens * work.operationsPerToken / work.peak }
       let line = "step \(progress.step)\(steps.map { "/\($0)" } ?? "")  loss \(Output.fixed(result.loss, 4))  "
         + "rate \(String(format: "%.2e", learningRate * factor))  norm \(Output.fixed(result.gradientNorm, 2))  "
-        + "\(Output.number(Int(rate.tokens))) tokens/s (\(Int((rate.peakShare * 100).rounded())) % of peak)  "
+        + "\(Output.number(Int(rate.tokens))) tokens/s"
+        + (work == nil ? "  " : " (\(Int((rate.peakShare * 100).rounded())) % of peak)  ")
         + left(progress)
       Output.status(line)
       if isLogged(progress.step) {
@@ -69,7 +71,7 @@ final class TrainingProgressDisplay {
       }
       let isBest = progress.bestStep == progress.step ? "  (best)" : ""
       Output.note("step \(progress.step)  \(parts.joined(separator: "  "))\(isBest)")
-    case .saved(_, let path): Output.status("saved \(path)")
+    case .saved(_, let path): isLive ? Output.status("saved \(path)") : Output.note("saved \(path)")
     case .resumed(let progress, let path, let damaged):
       for fault in damaged { Output.note("malmoi: warning: a damaged checkpoint is left out: \(fault)") }
       Output.note("goes on after step \(progress.step), from \(path)")
@@ -78,6 +80,9 @@ final class TrainingProgressDisplay {
       Output.note("malmoi: warning: \(reason); back to step \(progress.step), on from batch \(progress.nextBatch)")
     }
   }
+
+  /// The line that changes is over.
+  func end() { Output.status("") }
 
   private static func name(_ metric: String) -> String {
     switch metric {

@@ -122,8 +122,20 @@ public enum ModelRegistry {
     try family(of: checkpoint, among: encoders, as: "encoder").configuration(checkpoint)
   }
 
-  static func encoderDecoderConfiguration(_ checkpoint: any Checkpoint) throws -> EncoderDecoderConfiguration {
+  /// What the checkpoint says of an encoder–decoder's shape.
+  /// - Throws: `CheckpointError` for an unknown architecture or a contradiction in the metadata.
+  public static func encoderDecoderConfiguration(_ checkpoint: any Checkpoint) throws -> EncoderDecoderConfiguration {
     try family(of: checkpoint, among: encoderDecoders, as: "encoder–decoder").configuration(checkpoint)
+  }
+
+  /// The most tokens of a text; nil for a model that sets no end.
+  /// - Throws: `CheckpointError` for an unknown architecture or a contradiction in the metadata.
+  public static func contextLength(of checkpoint: any Checkpoint) throws -> Int? {
+    switch try shape(of: checkpoint) {
+    case .decoder: try configuration(checkpoint).contextLength
+    case .encoder: try encoderConfiguration(checkpoint).contextLength
+    case .encoderDecoder: try encoderDecoderConfiguration(checkpoint).contextLength
+    }
   }
 
   private static func family<Family>(

@@ -34,6 +34,7 @@ extension Decoder: TrainableModel {
   public var vocabularySize: Int { configuration.vocabulary }
 
   public func loss(of batch: TrainingBatch, factor: Float, recomputes: Bool) -> Tensor {
+    let batch = batch.following(virtualTokens)
     let context = DenseContext(lengths: batch.lengths, isCausal: true, recomputesLayers: recomputes)
     return crossEntropy(
       self(batch.tokens, context), batch.targets, factor: factor, vocabulary: vocabularySize) { logits($0) }
@@ -41,6 +42,7 @@ extension Decoder: TrainableModel {
 
   /// ln p of each sequence's targets, Σ over them: `[sequences]`.
   func logProbabilities(of batch: TrainingBatch, recomputes: Bool) -> Tensor {
+    let batch = batch.following(virtualTokens)
     let context = DenseContext(lengths: batch.lengths, isCausal: true, recomputesLayers: recomputes)
     let hidden = self(batch.tokens, context)
     var first = 0
@@ -60,7 +62,7 @@ extension Encoder: TrainableModel {
 
   /// Of masked tokens; of labels, where the batch has them.
   public func loss(of batch: TrainingBatch, factor: Float, recomputes: Bool) -> Tensor {
-    let types = batch.tokenTypes.isEmpty ? nil : batch.tokenTypes
+    let batch = batch.following(virtualTokens), types = batch.tokenTypes.isEmpty ? nil : batch.tokenTypes
     let hidden = self(batch.tokens, types: types, lengths: batch.lengths, recomputesLayers: recomputes)
     guard batch.labels.isEmpty else {
       let scores = labelScores(hidden, lengths: batch.lengths) ?? hidden
@@ -74,6 +76,7 @@ extension EncoderDecoder: TrainableModel {
   public var vocabularySize: Int { configuration.vocabulary }
 
   public func loss(of batch: TrainingBatch, factor: Float, recomputes: Bool) -> Tensor {
+    let batch = batch.following(virtualDecoderTokens, source: virtualTokens)
     let source = batch.source ?? TrainingBatch.Sequences()
     let encoded = encode(source.tokens, lengths: source.lengths, recomputesLayers: recomputes)
     var spans: [DenseAttention.Span] = [], query = 0, key = 0
@@ -90,4 +93,36 @@ extension EncoderDecoder: TrainableModel {
 extension TrainingBatch {
   /// Targets, or labels, that a loss is the sum over.
   public var targetCount: Int { labels.isEmpty ? learntCount : labels.count }
+
+  /// The batch whose sequences begin with what an adapter learnt in place of words. Nothing is asked of these tokens.
+  /// - Parameters:
+  ///   - virtual: before what the model reads, and in an encoder–decoder before what the decoder does.
+  ///   - source: before what the encoder of an encoder–decoder reads.
+  func following(_ virtual: [Int32], source virtualSource: [Int32] = []) -> TrainingBatch {
+    var result = self
+    if !virtual.isEmpty {
+      func before<Element>(_ all: [Element], _ added: [Element]) -> [Element] {
+        guard !all.isEmpty else { return [] }
+        var first = 0, result: [Element] = []
+        for length in lengths {
+          result += added + all[first..<first + length]
+          first += length
+        }
+        return result
+      }
+      result.tokens = before(tokens, virtual)
+      result.targets = before(targets, virtual.map { _ in Self.ignored })
+      result.tokenTypes = before(tokenTypes, virtual.map { _ in 0 })
+      result.lengths = lengths.map { virtual.count + $0 }
+    }
+    if let source, !virtualSource.isEmpty {
+      var first = 0, tokens: [Int32] = []
+      for length in source.lengths {
+        tokens += virtualSource + source.tokens[first..<first + length]
+        first += length
+      }
+      result.source = Sequences(tokens: tokens, lengths: source.lengths.map { virtualSource.count + $0 })
+    }
+    return result
+  }
 }

@@ -50,7 +50,8 @@ public final class ModelWork<Model: TrainableModel>: TrainingWork {
 extension Encoder {
   /// Texts of a batch whose likeliest label is theirs.
   func rightLabels(_ batch: TrainingBatch) -> Int {
-    let model = withoutGradients(), types = batch.tokenTypes.isEmpty ? nil : batch.tokenTypes
+    let model = withoutGradients(), batch = batch.following(virtualTokens)
+    let types = batch.tokenTypes.isEmpty ? nil : batch.tokenTypes
     let hidden = model(batch.tokens, types: types, lengths: batch.lengths)
     guard let scores = model.labelScores(hidden, lengths: batch.lengths) else { return 0 }
     let values = scores.values, count = scores.shape.columns

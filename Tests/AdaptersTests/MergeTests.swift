@@ -49,7 +49,7 @@ import Testing
       }
     }
     #expect(merged.byteCount == merged.sizes.reduce(0) { $0 + $1.byteCount })
-    guard FamilyFixture.writable.contains(sample.family) else { return }
+    guard FamilyFixture.all.contains(sample.family) else { return }
     try ModelRegistry.folderWriter(for: merged).write(to: folder.path("folder"))
     let again = try ModelRegistry.open(folder.path("folder"))
     try sample.withModel(of: again) {

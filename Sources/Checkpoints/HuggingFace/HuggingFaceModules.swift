@@ -43,6 +43,8 @@ public struct HuggingFaceModules: Sendable {
   }
 
   private let checkpoint: any Checkpoint
+  /// The folder that the checkpoint is, or stands on.
+  private let folder: HuggingFaceCheckpoint?
   private let form: HuggingFaceForm
   private let transforms: [String: TensorTransform]
   /// An encoder without a head is a class of its own, and its parts have no common beginning.
@@ -52,7 +54,8 @@ public struct HuggingFaceModules: Sendable {
   /// - Throws: ``CheckpointError`` for a model whose names in transformers cannot be told.
   public init(_ checkpoint: any Checkpoint, forms: [HuggingFaceForm]) throws {
     self.checkpoint = checkpoint
-    if let folder = checkpoint as? HuggingFaceCheckpoint {
+    folder = ((checkpoint as? any CheckpointOverlay)?.base ?? checkpoint) as? HuggingFaceCheckpoint
+    if let folder {
       (form, transforms) = (folder.form, folder.transforms)
     } else {
       let writer = try HuggingFaceWriter(checkpoint, forms: forms)
@@ -78,7 +81,8 @@ public struct HuggingFaceModules: Sendable {
   /// The names of the tensors that one of GGUF's is made of: of a folder those that it has, which may be spelt without
   /// the beginning that they share.
   private func names(of stored: String, isExpert: Bool) -> [String]? {
-    if let folder = checkpoint as? HuggingFaceCheckpoint { return folder.sources(of: stored) }
+    if let names = folder?.sources(of: stored) { return names }
+    guard folder == nil || checkpoint is any CheckpointOverlay else { return nil }
     return form.names(of: stored, parts: isExpert ? checkpoint.partCount(of: stored) ?? 1 : 1)
   }
 

@@ -24,6 +24,7 @@ struct EmbedCommand: AsyncParsableCommand {
   @Flag(help: "Keep the vectors' lengths, instead of making them 1.") var noNormalize = false
   @Flag(help: "For programs: a text and its vector each.") var json = false
   @Option(help: "Threads of compute (default: all processors).") var threads: Int?
+  @OptionGroup var adaptation: AdapterArguments
   @OptionGroup var hub: HubOptions
 
   private struct Row: Encodable {
@@ -33,7 +34,7 @@ struct EmbedCommand: AsyncParsableCommand {
 
   func run() async throws {
     let texts = try lines(texts)
-    let encoder = try TextEncoder(path: try await hub.pull(model).path, threads: threads)
+    let encoder = try TextEncoder(path: try await hub.pull(model).path, threads: threads, adapters: adaptation.adapters)
     let vectors = try encoder.embeddings(of: texts, pooling: pooling, normalized: !noNormalize)
     if json { return try Output.json(zip(texts, vectors).map { Row(text: $0, embedding: $1) }) }
     for vector in vectors { Output.line(vector.map { String(format: "%.6f", $0) }.joined(separator: " ")) }
@@ -48,6 +49,7 @@ struct FillCommand: AsyncParsableCommand {
   @Argument(help: "The text, with [MASK] or <mask> where words are missing.") var text: String
   @Option(help: "How many words to show for each mask.") var top = 5
   @Flag(help: "For programs.") var json = false
+  @OptionGroup var adaptation: AdapterArguments
   @OptionGroup var hub: HubOptions
 
   func validate() throws {
@@ -55,7 +57,8 @@ struct FillCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let fillings = try TextEncoder(path: try await hub.pull(model).path).fill(text, top: top)
+    let path = try await hub.pull(model).path
+    let fillings = try TextEncoder(path: path, adapters: adaptation.adapters).fill(text, top: top)
     if json { return try Output.json(fillings) }
     for (mask, words) in fillings.enumerated() {
       if mask > 0 { Output.line("") }
@@ -97,7 +100,7 @@ struct ClassifyCommand: AsyncParsableCommand {
     let given = labels.map { $0.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) } }
     let names: [String], scores: [[Double]]
     if try ModelSource(path: path).shape == .encoder {
-      let encoder = try TextEncoder(path: path, threads: load.threads)
+      let encoder = try TextEncoder(path: path, threads: load.threads, adapters: load.adaptation.adapters)
       let all = try encoder.labelScores(of: texts.map { ($0, nil) })
       if let unknown = given?.first(where: { !encoder.labels.contains($0) }) {
         throw Failure("“\(unknown)” is no label of this model: \(encoder.labels.joined(separator: ", "))")

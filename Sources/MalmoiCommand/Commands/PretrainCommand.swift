@@ -102,8 +102,7 @@ struct PretrainCommand: ParsableCommand {
       steps: plan.steps, seconds: recipe.trainer.seconds, logEvery: recipe.logEvery,
       bytesPerToken: pretraining.sizes.family == .bert || pretraining.sizes.family == .t5
         ? nil : pretraining.bytesPerToken,
-      operationsPerToken: plan.operationsPerToken,
-      peak: recipe.precision == .bf16 ? limits.pairOperations : limits.floatOperations,
+      work: (plan.operationsPerToken, recipe.precision == .bf16 ? limits.pairOperations : limits.floatOperations),
       learningRate: Double(recipe.optimizer.learningRate))
     let checkpoints = try TrainingCheckpoints(folder: out + "/checkpoints", fingerprint: pretraining.fingerprint)
     let trainer = Trainer(pretraining.work, options: recipe.trainer, checkpoints: checkpoints)

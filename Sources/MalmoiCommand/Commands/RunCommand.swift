@@ -49,7 +49,7 @@ extension RunCommand {
   /// An encoder–decoder answers each text by itself.
   private func rewrite(_ text: String?, _ path: String) throws {
     guard let text else { throw ValidationError("this model writes one text from another: give it one") }
-    let rewriter = try TextRewriter(path: path, threads: load.threads)
+    let rewriter = try TextRewriter(path: path, threads: load.threads, adapters: load.adaptation.adapters)
     var last = ""
     try rewriter.rewrite(text, options: sampling.options) { piece in
       Output.text(piece)

@@ -62,6 +62,18 @@ public struct ExampleSet<Example: ExampleBatch>: Sendable {
   public let labels: [String]
   public let report: Report
 
+  /// Examples that a program made itself.
+  /// - Parameter labels: by number, for texts that are classified.
+  public init(_ examples: [Example], labels: [String] = []) {
+    self.init(examples: examples, labels: labels, report: Report())
+  }
+
+  private init(examples: [Example], labels: [String], report: Report) {
+    self.examples = examples
+    self.labels = labels
+    self.report = report
+  }
+
   /// The set in two, divided by chance.
   /// - Parameter validationFraction: 0 ..< 1; of two examples or more, each part gets at least one unless this is 0.
   /// - Throws: ``TrainingDataError`` for another fraction, and for a single example that cannot be divided.
