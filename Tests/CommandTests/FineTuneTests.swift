@@ -58,7 +58,8 @@ import Testing
     let result = try tune(out, ["--method", method, "--learning-rate", rate, "--steps", "12", "--rank", "4"])
     #expect(result.status == 0 && result.complaints.isEmpty, "\(result.errors)")
     let losses = losses(result)
-    #expect(try #require(losses.last) < #require(losses.first), "\(result.errors)")
+    let first = try #require(losses.first), last = try #require(losses.last)
+    #expect(last < first, "\(result.errors)")
     #expect(result.errors.contains("validation loss"))
     let before = try scores(model)
     let after = try givesModel ? scores(folder.path(out)) : scores(model, ["--adapter", folder.path(out)])
@@ -79,7 +80,9 @@ import Testing
       for out in ["merged\(index).gguf", "merged\(index)"] {
         let merged = try command.run(["merge", model, "--out", folder.path(out)] + named)
         #expect(merged.status == 0, "\(merged.errors)")
-        #expect(try distance(scores(folder.path(out), text: "bath pine the thin"), adapted) < (out.hasSuffix("gguf") ? 2e-3 : 0.05))
+        // A folder keeps the other matrices, which are quantized, as bf16.
+        let difference = try distance(scores(folder.path(out)), adapted)
+        #expect(difference < (out.hasSuffix("gguf") ? 2e-3 : 0.05))
       }
       #expect(distance(plain, adapted) > 1e-2)
     }
@@ -157,7 +160,8 @@ import Testing
     ])
     #expect(result.status == 0, "\(result.errors)")
     let losses = losses(result)
-    #expect(abs(try #require(losses.first) - 0.6931) < 1e-3 && (try #require(losses.last)) < 0.5, "\(result.errors)")
+    let first = try #require(losses.first), last = try #require(losses.last)
+    #expect(abs(first - 0.6931) < 1e-3 && last < 0.5, "\(result.errors)")
   }
 
   @Test func `an encoder learns labels that it has never seen, and classify gives them`() throws {
