@@ -133,6 +133,16 @@ import Testing
     #expect(results[0] == results[1])
   }
 
+  @Test func `whoever interrupts a run finds it saved`() throws {
+    let arguments = ["finetune", model, "--data", data, "--out", folder.path("out"), "--steps", "1000000"]
+    // Interrupted when the first step is told of.
+    let result = try command.run(
+      arguments, shell: "\"$@\" 2>\"$HOME/errors\" & pid=$!; until grep -q 'step 1 of' \"$HOME/errors\"; do sleep 0.05; done; kill -INT $pid; wait $pid")
+    #expect(result.status == 130, "\(result.errors)")
+    let saved = try FileManager.default.contentsOfDirectory(atPath: folder.path("out/checkpoints"))
+    #expect(saved.count == 1 && saved[0].hasPrefix("step-") && !FileManager.default.fileExists(atPath: folder.path("out/adapter_config.json")))
+  }
+
   @Test func `what is wrong with a record is said with its line and field`() throws {
     let bad = try folder.write(
       "{\"instruction\": \"a\", \"response\": \"b\"}\n{\"instruction\": \"a\"}\n".utf8, to: "bad.jsonl").path
