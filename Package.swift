@@ -95,7 +95,7 @@ let package = Package(
     .testTarget(name: "ModelsTests", dependencies: ["Models", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(
       name: "AdaptersTests", dependencies: ["Adapters", "Generation", "TestSupport"], exclude: ["Fixtures"]),
-    .testTarget(name: "GenerationTests", dependencies: ["Generation", "TestSupport"]),
+    .testTarget(name: "GenerationTests", dependencies: ["Adapters", "Generation", "TestSupport"]),
     .testTarget(
       name: "QuantizationTests", dependencies: ["Quantization", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(

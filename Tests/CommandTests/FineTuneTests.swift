@@ -58,7 +58,8 @@ import Testing
     let result = try tune(out, ["--method", method, "--learning-rate", rate, "--steps", "12", "--rank", "4"])
     #expect(result.status == 0 && result.complaints.isEmpty, "\(result.errors)")
     let losses = losses(result)
-    #expect(try #require(losses.last) < #require(losses.first), "\(result.errors)")
+    let first = try #require(losses.first), last = try #require(losses.last)
+    #expect(last < first, "\(result.errors)")
     #expect(result.errors.contains("validation loss"))
     let before = try scores(model)
     let after = try givesModel ? scores(folder.path(out)) : scores(model, ["--adapter", folder.path(out)])
@@ -70,6 +71,8 @@ import Testing
   }
 
   @Test func `a merged model does what its adapter does`() throws {
+    // Of plain numbers, so that merging rounds nothing.
+    try TinyModel.write(to: folder.url.appendingPathComponent("tiny.gguf"), dataType: .f32)
     _ = try tune("a", ["--steps", "6", "--learning-rate", "1e-2"])
     _ = try tune("b", ["--steps", "6", "--learning-rate", "1e-2", "--seed", "5", "--targets", "q_proj,v_proj"])
     let plain = try scores(model)
@@ -79,7 +82,8 @@ import Testing
       for out in ["merged\(index).gguf", "merged\(index)"] {
         let merged = try command.run(["merge", model, "--out", folder.path(out)] + named)
         #expect(merged.status == 0, "\(merged.errors)")
-        #expect(try distance(scores(folder.path(out), text: "bath pine the thin"), adapted) < (out.hasSuffix("gguf") ? 2e-3 : 0.05))
+        let difference = try distance(scores(folder.path(out)), adapted)
+        #expect(difference < 1e-3, "\(difference)")
       }
       #expect(distance(plain, adapted) > 1e-2)
     }
@@ -129,6 +133,16 @@ import Testing
     #expect(results[0] == results[1])
   }
 
+  @Test func `whoever interrupts a run finds it saved`() throws {
+    let arguments = ["finetune", model, "--data", data, "--out", folder.path("out"), "--steps", "1000000"]
+    // Interrupted when the first step is told of.
+    let result = try command.run(
+      arguments, shell: "\"$@\" 2>\"$HOME/errors\" & pid=$!; until grep -q 'step 1 of' \"$HOME/errors\"; do sleep 0.05; done; kill -INT $pid; wait $pid")
+    #expect(result.status == 130, "\(result.errors)")
+    let saved = try FileManager.default.contentsOfDirectory(atPath: folder.path("out/checkpoints"))
+    #expect(saved.count == 1 && saved[0].hasPrefix("step-") && !FileManager.default.fileExists(atPath: folder.path("out/adapter_config.json")))
+  }
+
   @Test func `what is wrong with a record is said with its line and field`() throws {
     let bad = try folder.write(
       "{\"instruction\": \"a\", \"response\": \"b\"}\n{\"instruction\": \"a\"}\n".utf8, to: "bad.jsonl").path
@@ -157,7 +171,8 @@ import Testing
     ])
     #expect(result.status == 0, "\(result.errors)")
     let losses = losses(result)
-    #expect(abs(try #require(losses.first) - 0.6931) < 1e-3 && (try #require(losses.last)) < 0.5, "\(result.errors)")
+    let first = try #require(losses.first), last = try #require(losses.last)
+    #expect(abs(first - 0.6931) < 1e-3 && last < 0.5, "\(result.errors)")
   }
 
   @Test func `an encoder learns labels that it has never seen, and classify gives them`() throws {

@@ -70,7 +70,7 @@ extension Engine {
 extension Decoder {
   /// What a loop without an engine generates.
   func plainly(_ request: EngineRequest, cache type: CacheType = .i16) -> [Int32] {
-    var sampler = Sampler(request.sampling), tokens = request.prompt, new = request.prompt
+    var sampler = Sampler(request.sampling), tokens = request.prompt, new = virtualTokens + request.prompt
     let cache = KeyValueCache(configuration.pageLayout(type))
     while tokens.count < request.prompt.count + (request.maximumTokens ?? 0) {
       let states = self(new, PagedContext([(cache, new.count)]))

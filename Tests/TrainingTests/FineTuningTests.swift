@@ -102,7 +102,7 @@ import TrainingData
     }
   }
 
-  @Test("LoRA is learnt by every family of decoders, as it is by the quantized", arguments: FamilyFixture.decoders)
+  @Test("LoRA is learnt by every family of decoders", arguments: FamilyFixture.decoders)
   func families(name: String) throws {
     let tuning = try tuning(FamilyFixture(name).checkpoint, .lora)
     let before = try tuning.work.evaluate()[0].value
