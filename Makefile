@@ -1,6 +1,6 @@
 # One line per thing that people do here. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz bench bench-peers sweep accuracy quantization finetuning docs example deps clean
+.PHONY: help run test fuzz bench bench-train bench-peers sweep accuracy quantization finetuning docs example deps clean
 
 BIN := .build/release/malmoi
 MODEL ?= smollm2
@@ -25,6 +25,11 @@ fuzz: deps  ## 2,000,000 runs of the fuzzer over files and templates from strang
 bench: deps  ## how fast a model runs here, beside what the machine allows
 	@swift build -c release --product malmoi
 	@$(BIN) bench $(MODEL)
+
+bench-train: deps  ## how fast a model learns beside PyTorch and PEFT on the same shapes
+	@swift build -c release --product malmoi
+	@Benchmarks/peers.sh $(PEERS)
+	@$(PEERS)/venv/bin/python Benchmarks/training.py $(PEERS)
 
 bench-peers: deps  ## the same beside llama.cpp (builds it in PEERS, a few minutes)
 	@swift build -c release --product malmoi

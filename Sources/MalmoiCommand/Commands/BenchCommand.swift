@@ -137,7 +137,7 @@ func median(_ values: [Double]) -> Double {
 }
 
 /// The most memory that this process has had resident, in bytes.
-private func peakMemory() -> Int {
+func peakMemory() -> Int {
   var usage = rusage()
   #if os(Linux)
   getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
