@@ -206,7 +206,7 @@ def classify(peers, options, folder):
         state = next((folder / (method + ".checkpoints" if method == "full" else method + "/checkpoints"))
                      .glob("step-*/state.json"))
         rows.append((method, rate, last(r"([\d,]+) of [\d,]+ numbers are trained", text),
-                     last(r"validation loss ([\d.]+)", text), last(r"accuracy ([\d.]+) %", text),
+                     last(r"validation loss ([\d.]+)", text), 100 * last(r"accuracy ([\d.]+)", text),
                      float(json.loads(state.read_text())["progress"]["seconds"]), memory))
     return rows
 

@@ -137,7 +137,12 @@ import Testing
     let arguments = ["finetune", model, "--data", data, "--out", folder.path("out"), "--steps", "1000000"]
     // Interrupted when the first step is told of.
     let result = try command.run(
-      arguments, shell: "\"$@\" 2>\"$HOME/errors\" & pid=$!; until grep -q 'step 1 of' \"$HOME/errors\"; do sleep 0.05; done; kill -INT $pid; wait $pid")
+      arguments,
+      shell: """
+        "$@" 2>"$HOME/errors" & pid=$!
+        for i in $(seq 400); do grep -qE 'step +1[ /]' "$HOME/errors" && break; sleep 0.05; done
+        kill -INT $pid; wait $pid
+        """)
     #expect(result.status == 130, "\(result.errors)")
     let saved = try FileManager.default.contentsOfDirectory(atPath: folder.path("out/checkpoints"))
     #expect(saved.count == 1 && saved[0].hasPrefix("step-") && !FileManager.default.fileExists(atPath: folder.path("out/adapter_config.json")))
