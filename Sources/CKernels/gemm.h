@@ -98,10 +98,7 @@ static void GEMM(pack)(bool pairs, const float *x, size_t row_stride, size_t col
 INLINE void GEMM(tile)(const bool pairs, const int panels, const float *left, int rows, const float *right,
                        size_t panel_floats, size_t words, float *y, size_t stride, size_t width, bool add) {
   vfloat sums[GEMM_ROWS][GEMM_PANELS];
-  for (int r = 0; r < GEMM_ROWS; r++) for (int p = 0; p < panels; p++) {
-    const size_t at = (size_t)r * stride + (size_t)p * 16;
-    sums[r][p] = add && r < rows ? load_present(y + at, width - (size_t)p * 16) : all(0);
-  }
+  for (int r = 0; r < GEMM_ROWS; r++) for (int p = 0; p < panels; p++) sums[r][p] = all(0);
   for (size_t k = 0; k < words; k++) {
     vfloat v[GEMM_PANELS];
     for (int p = 0; p < panels; p++) v[p] = load_floats(right + (size_t)p * panel_floats + k * 16);
@@ -113,6 +110,7 @@ INLINE void GEMM(tile)(const bool pairs, const int panels, const float *left, in
   for (int r = 0; r < GEMM_ROWS; r++) for (int p = 0; p < panels; p++) {
     const size_t at = (size_t)r * stride + (size_t)p * 16, here = width - (size_t)p * 16;
     if (r >= rows) continue;
+    if (add) sums[r][p] = sums[r][p] + load_present(y + at, here);
     if (here < 16) store_some(y + at, sums[r][p], here);
     else store_floats(y + at, sums[r][p]);
   }
