@@ -56,8 +56,8 @@ extension ModelSource {
     let aside = path + "/model.partial"
     try? files.removeItem(atPath: aside)
     try writer.write(to: aside, more: writeCompanions)
-    let names = try files.contentsOfDirectory(atPath: aside).sorted { ($0 == "config.json" ? 1 : 0, $0) < ($1 == "config.json" ? 1 : 0, $1) }
-    for name in names {
+    let last = "config.json", names = try files.contentsOfDirectory(atPath: aside)
+    for name in names.filter({ $0 != last }) + [last] {
       try? files.removeItem(atPath: path + "/" + name)
       try files.moveItem(atPath: aside + "/" + name, toPath: path + "/" + name)
     }

@@ -18,7 +18,7 @@ struct FineTuningMethodArguments: ParsableArguments {
   @Option(help: "The rank of lora, dora and qlora.") var rank = 8
   @Option(help: "Their alpha (default: twice the rank).") var alpha: Double?
   @Option(help: ArgumentHelp(
-    "The matrices of lora, dora, qlora and ia3, by names such as query, attn_q or q_proj (default: all; of ia3 key, value, down).",
+    "The matrices of lora, dora, qlora and ia3, by names such as query, attn_q or q_proj (default: all, of ia3 some).",
     valueName: "a,b,…"))
   var targets: String?
   @Option(help: "How many tokens prefix and prompt put before each text.") var virtualTokens = 20
@@ -27,7 +27,8 @@ struct FineTuningMethodArguments: ParsableArguments {
 
   func configuration(baseModel: String) throws -> AdapterConfiguration {
     var sizes = FineTuningMethod.Sizes()
-    (sizes.rank, sizes.alpha, sizes.virtualTokens, sizes.width, sizes.layers) = (rank, alpha, virtualTokens, width, layers)
+    (sizes.rank, sizes.alpha, sizes.virtualTokens) = (rank, alpha, virtualTokens)
+    (sizes.width, sizes.layers) = (width, layers)
     let names = targets.map { $0.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) } }
     let chosen: AdapterConfiguration.Targets? = names.map { $0 == ["all"] ? .all : .named($0) }
     let configuration = AdapterConfiguration(method.method(sizes), targets: chosen, baseModel: baseModel)
@@ -48,7 +49,7 @@ struct FineTuningDataArguments: ParsableArguments {
   @Option(help: "The share of the data that is held out where there is no --validation; 0 for none.")
   var validationShare: Double?
 
-  @Option(help: "The shape of the records: instruction, chat, completion, text, labelled or preference (default: as the first shows).")
+  @Option(help: "Of records: instruction, chat, completion, text, labelled, preference (default: as the first shows).")
   var format: RecordFormat?
 
   @Flag(help: "Leave out records that cannot be used, instead of refusing them.") var skipBad = false
@@ -57,7 +58,9 @@ struct FineTuningDataArguments: ParsableArguments {
   @Flag(help: "Show some examples as the model reads them, what it learns marked, and end.") var showExample = false
 
   func validate() throws {
-    if let validationShare, !(0..<1 ~= validationShare) { throw ValidationError("--validation-share is not in 0 ..< 1") }
+    if let validationShare, !(0..<1 ~= validationShare) {
+      throw ValidationError("--validation-share is not in 0 ..< 1")
+    }
     if validationShare != nil, !validation.isEmpty {
       throw ValidationError("--validation and --validation-share exclude each other")
     }
@@ -87,7 +90,8 @@ struct FineTuningStepArguments: ParsableArguments {
     for (name, value) in [("--batch", batch), ("--accumulate", accumulate)] where !(1...1 << 20 ~= value) {
       throw ValidationError("\(name) is not in 1 ... \(1 << 20)")
     }
-    for (name, value) in [("--learning-rate", learningRate ?? 1), ("--weight-decay", weightDecay), ("--clip", Float(clip))]
+    let factors = [("--learning-rate", learningRate ?? 1), ("--weight-decay", weightDecay), ("--clip", Float(clip))]
+    for (name, value) in factors
     where !(value >= 0 && value.isFinite) {
       throw ValidationError("\(name) is no number of 0 or more")
     }
