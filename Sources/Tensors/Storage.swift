@@ -68,13 +68,9 @@ package final class BufferPool: Sendable {
     kept = Mutex(Kept(most: mostKept))
   }
 
-  /// For training, whose every step asks for the same buffers again, gradients of embeddings among them.
-  /// - Parameters:
-  ///   - most: bytes of freed buffers that are kept.
-  ///   - largest: bytes of the largest.
-  package func keep(atMost most: Int, largest: Int) {
-    kept.withLock { ($0.most, $0.largest) = (most, largest) }
-  }
+  /// For training, whose every step asks for the same buffers again, gradients of embeddings among them. No more is
+  /// kept: a step frees in the order in which it does not ask, and the most memory would be what all steps ever freed.
+  package func keepForTraining() { kept.withLock { ($0.most, $0.largest) = (768 << 20, 256 << 20) } }
 
   deinit { Self.deallocate(kept.withLock(\.buffers)) }
 

@@ -38,7 +38,7 @@ public final class Pretraining {
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     let backend = CPUBackend(threads: threads, precision: recipe.precision)
     self.backend = backend
-    BufferPool.shared.keep(atMost: 4 << 30, largest: 1 << 30)
+    BufferPool.shared.keepForTraining()
     let files = try SourceFile.find(recipe.files)
     let tokenizer = try Self.tokenizer(recipe, folder, files, threads: backend.threadCount, load)
     self.tokenizer = tokenizer

@@ -51,7 +51,7 @@ struct BenchTrainCommand: ParsableCommand {
 
   func run() throws {
     let backend = CPUBackend(threads: threads, precision: precision)
-    BufferPool.shared.keep(atMost: 4 << 30, largest: 1 << 30)
+    BufferPool.shared.keepForTraining()
     var decoder: Decoder
     if let model {
       decoder = try Decoder(ModelRegistry.open(model), backend: backend)

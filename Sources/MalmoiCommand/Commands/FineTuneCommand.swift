@@ -48,8 +48,7 @@ struct FineTuneCommand: AsyncParsableCommand {
     if examples.showExample { return try show(files, encoder) }
     guard let out else { return }
     try checkWeights(source)
-    // Batches differ in length, so that much of what is kept would fit nothing.
-    BufferPool.shared.keep(atMost: 768 << 20, largest: 256 << 20)
+    BufferPool.shared.keepForTraining()
     var options = FineTuningOptions(configuration, learningRate: steps.learningRate ?? method.method.learningRate)
     options.optimizer.weightDecay = steps.weightDecay
     (options.examplesPerBatch, options.tokenBudget, options.seed) = (steps.batch, steps.tokenBudget, steps.seed)
