@@ -189,7 +189,7 @@ import TrainingData
   }
 
   @Test func `time that is given ends a run`() throws {
-    let trainer = Trainer(try work(), options: options(1_000_000) { $0.seconds = 0.3 }, checkpoints: nil)
+    let trainer = Trainer(try work(), options: options(1_000_000) { ($0.seconds, $0.spike) = (0.3, 0) }, checkpoints: nil)
     #expect(try trainer.run() == .outOfTime)
     #expect(trainer.progress.seconds < 10)
   }
