@@ -40,7 +40,9 @@ let package = Package(
     .target(name: "Checkpoints", dependencies: ["JSON", "Layers", "Tensors", "Tokenization", orderedCollections]),
     .target(name: "Models", dependencies: ["JSON", "Layers", "Checkpoints"]),
     .target(
-      name: "Adapters", dependencies: ["Checkpoints", "JSON", "Layers", "Models", "Tensors", "Tokenization", orderedCollections]),
+      name: "Adapters", dependencies: [
+        "Checkpoints", "JSON", "Layers", "Models", "Randomness", "Tensors", "Tokenization", orderedCollections,
+      ]),
     .target(name: "Generation", dependencies: ["Models", "Randomness", "Tokenization", orderedCollections]),
     .target(
       name: "Training",

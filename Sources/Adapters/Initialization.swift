@@ -3,26 +3,20 @@ import Checkpoints
 import Foundation
 import Layers
 import Models
+import Randomness
 import Tensors
 
-/// A sequence of random numbers that a seed and a name determine (SplitMix64, Steele et al. 2014), so that a part's
-/// numbers do not depend on which other parts there are.
+/// Random numbers that a seed and a name determine, so that a part's numbers do not depend on which other parts there
+/// are.
 struct NamedRandom {
-  private var state: UInt64
+  private var generator: SeededGenerator
 
   init(seed: UInt64, name: String) {
-    // FNV-1a (Fowler, Noll, Vo).
-    state = name.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 } ^ seed
-    state = next()
+    var mixer = SeededGenerator(seed: SeededGenerator.stream(of: name) ^ seed)
+    generator = SeededGenerator(seed: mixer.next())
   }
 
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
-    return z ^ z >> 31
-  }
+  mutating func next() -> UInt64 { generator.next() }
 
   /// From 0 to 1, neither included.
   private mutating func unit() -> Double { (Double(next() >> 11) + 0.5) * 0x1p-53 }

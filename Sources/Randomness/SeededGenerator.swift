@@ -20,6 +20,12 @@ package struct SeededGenerator: RandomNumberGenerator, Sendable {
     self.init(seed: mixer.next())
   }
 
+  /// A stream for something that has a name, so that its numbers do not depend on what else there is (FNV-1a; Fowler,
+  /// Noll, Vo).
+  package static func stream(of name: String) -> UInt64 {
+    name.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+  }
+
   package mutating func next() -> UInt64 {
     state &+= 0x9e37_79b9_7f4a_7c15
     var z = state

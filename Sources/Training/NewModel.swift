@@ -249,8 +249,7 @@ private struct RandomCheckpoint: Checkpoint {
     guard let entry = entries[name] else { return nil }
     var values = [Float](repeating: entry.mean, count: entry.shape.reduce(1, *))
     if entry.deviation > 0 {
-      let stream = name.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }  // FNV-1a
-      var random = SeededGenerator(seed: seed, stream: stream, index: 0)
+      var random = SeededGenerator(seed: seed, stream: SeededGenerator.stream(of: name), index: 0)
       for index in values.indices { values[index] = Float(random.normal() * entry.deviation) }
     }
     return GGUFTensor(name: name, dataType: .f32, shape: entry.shape, bytes: values.withUnsafeBytes { Array($0) })

@@ -71,10 +71,10 @@ public struct TrainingState<Model: TrainableModel>: Trained {
 
   /// The mean loss over all targets of some batches; nothing changes.
   public func loss(of batches: [TrainingBatch]) -> (loss: Double, targets: Int) {
-    let targets = batches.reduce(0) { $0 + $1.targetCount }
+    let targets = batches.reduce(0) { $0 + $1.targetCount }, model = model.withoutGradients()
     let sum = batches.reduce(0.0) { sum, batch in
       batch.targetCount > 0
-        ? sum + Double(model.withoutGradients().loss(of: batch, factor: 1, recomputes: false).values[0]) : sum
+        ? sum + Double(model.loss(of: batch, factor: 1, recomputes: false).values[0]) : sum
     }
     return (sum / Double(max(1, targets)), targets)
   }

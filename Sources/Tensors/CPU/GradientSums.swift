@@ -23,28 +23,6 @@ func accumulate(_ factor: Float, _ x: UnsafePointer<Float>, _ count: Int, into y
   for index in 0..<count { y[index] += factor * x[index] }
 }
 
-/// y += Σ factor × row, over rows that lie `stride` apart, in order.
-@inline(__always)
-func accumulate(
-  _ factors: UnsafeBufferPointer<Float>, _ rows: UnsafePointer<Float>, stride: Int, _ count: Int,
-  into y: UnsafeMutablePointer<Float>
-) {
-  var column = 0
-  while column + 16 <= count {
-    var lanes = load(y + column), row = rows + column
-    for factor in factors {
-      lanes += factor * load(row)
-      row += stride
-    }
-    UnsafeMutableRawPointer(y + column).storeBytes(of: lanes, as: SIMD16<Float>.self)
-    column += 16
-  }
-  while column < count {
-    for (index, factor) in factors.enumerated() { y[column] += factor * rows[index * stride + column] }
-    column += 1
-  }
-}
-
 @inline(__always)
 private func load(_ pointer: UnsafePointer<Float>) -> SIMD16<Float> {
   UnsafeRawPointer(pointer).loadUnaligned(as: SIMD16<Float>.self)
