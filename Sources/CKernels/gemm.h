@@ -116,13 +116,13 @@ INLINE void GEMM(tile)(const bool pairs, const int panels, const float *left, in
   }
 }
 
-INLINE void GEMM(some)(const bool pairs, const float *left, size_t rows, const float *right, size_t right_rows,
-                       size_t columns, float *y, size_t stride, bool add) {
+INLINE void GEMM(some)(const bool pairs, const float *left, size_t left_words, size_t rows, const float *right,
+                       size_t right_rows, size_t columns, float *y, size_t stride, bool add) {
   const size_t words = pairs ? (columns + 1) / 2 : columns, panel = words * 16;
   for (size_t first = 0; first < right_rows; first += GEMM_PANELS * 16) {
     const size_t width = right_rows - first;
     for (size_t r = 0; r < rows; r += GEMM_ROWS) {
-      const float *const a = left + r / 16 * panel + r % 16, *const b = right + first * words;
+      const float *const a = left + r / 16 * left_words * 16 + r % 16, *const b = right + first * words;
       const int present = rows - r < GEMM_ROWS ? (int)(rows - r) : GEMM_ROWS;
       float *const out = y + r * stride + first;
 #define TILE(n) GEMM(tile)(pairs, n, a, present, b, panel, words, out, stride, width, add)
@@ -147,8 +147,8 @@ static void GEMM(peak_pairs)(size_t rounds, float *sink) {
   for (int i = 0; i < 16; i++) sink[i] = sum_lanes(sums[i]);
 }
 
-static void GEMM(gemm)(bool pairs, const float *left, size_t rows, const float *right, size_t right_rows, size_t columns,
-                       float *y, size_t stride, bool add) {
-  if (pairs) GEMM(some)(true, left, rows, right, right_rows, columns, y, stride, add);
-  else GEMM(some)(false, left, rows, right, right_rows, columns, y, stride, add);
+static void GEMM(gemm)(bool pairs, const float *left, size_t left_words, size_t rows, const float *right,
+                       size_t right_rows, size_t columns, float *y, size_t stride, bool add) {
+  if (pairs) GEMM(some)(true, left, left_words, rows, right, right_rows, columns, y, stride, add);
+  else GEMM(some)(false, left, left_words, rows, right, right_rows, columns, y, stride, add);
 }

@@ -148,22 +148,24 @@ static double NAME(sum_of_squares)(const float *x, size_t count) {
 #undef LOAD
 #undef STORE
 
-// A panel of any format as floats `[columns][16]`.
-INLINE void expand_blocks(const mk_format_id id, const uint8_t *panel, size_t columns, float *values) {
+// Some columns of a panel of any format as floats `[count][16]`.
+INLINE void expand_blocks(const mk_format_id id, const uint8_t *panel, size_t columns, size_t first, size_t count,
+                          float *values) {
   const mk_format f = mk_format_of(id);
   const size_t cells = columns / MK_CELL;
   const int groups = MK_CELL / f.group, words_per_group = 8 / groups;
   const bool super = f.scales == SCALES_SUPER || f.scales == SCALES_SUPER_MINIMUM;
   const bool minimums = f.scales == SCALES_HALF_MINIMUM || f.scales == SCALES_SUPER_MINIMUM;
-  const uint8_t *scales = panel + mk_scales_at(f, cells);
+  const size_t per_block = minimums ? 64 : 32, per_cell = super ? (size_t)groups * per_block / 2 : 0;
   vfloat scale = all(0), minimum = all(0);
-  for (size_t cell = 0; cell < cells; cell++) {
+  for (size_t cell = first / MK_CELL; cell < (first + count) / MK_CELL; cell++) {
     vword words[8];
     unpack_cell(f, panel + cell * mk_code_bytes(f), words);
-    if (!super || cell % 8 == 0) {
-      scale = halves_to_floats(load_halves(scales)), scales += 32;
-      if (minimums) minimum = halves_to_floats(load_halves(scales)), scales += 32;
-    }
+    const size_t block = super ? cell / 8 : cell, in_block = super ? cell % 8 : 0;
+    const uint8_t *scales = panel + mk_scales_at(f, cells) + block * (per_block + 8 * per_cell);
+    scale = halves_to_floats(load_halves(scales));
+    if (minimums) minimum = halves_to_floats(load_halves(scales + 32));
+    scales += per_block + in_block * per_cell;
     for (int g = 0; g < groups; g++) {
       vfloat d = scale, m = minimum;
       if (super) {
@@ -180,12 +182,12 @@ INLINE void expand_blocks(const mk_format_id id, const uint8_t *panel, size_t co
   }
 }
 
-static void NAME(expand)(mk_format_id id, const void *panel, size_t columns, float *values) {
+static void NAME(expand)(mk_format_id id, const void *panel, size_t columns, size_t first, size_t count, float *values) {
   switch (id) {
-#define X(name, format, ...) case format: expand_blocks(format, panel, columns, values); break;
+#define X(name, format, ...) case format: expand_blocks(format, panel, columns, first, count, values); break;
     MK_BLOCK_FORMATS(X)
 #undef X
     default:
-      for (size_t c = 0; c < columns; c++) store_floats(values + c * 16, load_weights(id, panel, c));
+      for (size_t c = 0; c < count; c++) store_floats(values + c * 16, load_weights(id, panel, first + c));
   }
 }

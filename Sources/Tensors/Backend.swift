@@ -95,15 +95,21 @@ public protocol Backend: AnyObject, Sendable {
   /// half the memory of x.
   func products(remembering x: Tensor, _ weights: [Tensor]) -> ([Tensor], ProductInput)
 
-  /// Of ``products(_:_:)``, each where its factor is given: with respect to x, upstream `[T, outputs]` × weight
-  /// `[outputs, inputs]` of any data type and layout → `[T, inputs]`; with respect to the weight, Σ over tokens of
-  /// upstream × x → `[outputs, inputs]`.
+  /// Of ``products(_:_:)`` with respect to x: upstream `[T, outputs]` × weight `[outputs, inputs]` of any data type and
+  /// layout → `[T, inputs]`.
+  /// - Parameter sum: what it is added to, in place, and given back; nobody else holds it. So below.
+  func inputGradient(_ upstream: Tensor, weight: Tensor, adding sum: Tensor?) -> Tensor
+
+  /// Of ``products(_:_:)`` with respect to the weight: Σ over tokens of upstream × x → `[outputs, inputs]`.
+  func weightGradient(_ upstream: Tensor, input: ProductInput, adding sum: Tensor?) -> Tensor
+
+  /// Both.
   func productGradients(
-    _ upstream: Tensor, weight: Tensor?, input: ProductInput?
-  ) -> (input: Tensor?, weight: Tensor?)
+    _ upstream: Tensor, weight: Tensor, input: ProductInput, adding sums: (input: Tensor?, weight: Tensor?)
+  ) -> (input: Tensor, weight: Tensor)
 
   /// Of ``rows(of:at:)`` with respect to a table of this shape: each row the sum of its uses.
-  func rowsGradient(_ upstream: Tensor, at indices: [Int32], of shape: Shape) -> Tensor
+  func rowsGradient(_ upstream: Tensor, at indices: [Int32], of shape: Shape, adding sum: Tensor?) -> Tensor
 
   /// With respect to x, and to the weight where it is wanted.
   func rmsNormGradients(

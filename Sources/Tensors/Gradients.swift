@@ -1,39 +1,34 @@
 // The walk from a result back to the leaves (reverse-mode differentiation, Linnainmaa 1970).
 
-/// The gradients that a walk found, by leaf.
+/// The gradients that walks found, by leaf.
 public struct Gradients: Sendable {
-  private var found: [Identity: Tensor] = [:]
-  /// In the order of the walk.
+  private var places: [Identity: Int] = [:]
+  /// In the order in which they were found first.
   private(set) var nodes: [Node] = []
+  private var tensors: [Tensor?] = []
+
+  /// Of no leaf yet.
+  public init() {}
 
   /// The gradient with respect to `leaf`, in its shape; nil when `leaf` is none, or had no part in the result.
   public subscript(leaf: Tensor) -> Tensor? { leaf.history.flatMap { self[$0] } }
 
-  subscript(leaf: Node) -> Tensor? { found[Identity(node: leaf)] }
+  subscript(leaf: Node) -> Tensor? { places[Identity(node: leaf)].flatMap { tensors[$0] } }
 
   /// Leaves that have a gradient.
-  public var count: Int { found.count }
+  public var count: Int { tensors.count { $0 != nil } }
 
-  /// The sums of what two walks found for the same leaves.
-  public static func + (one: Gradients, other: Gradients) -> Gradients {
-    var sum = one
-    for node in other.nodes {
-      guard let gradient = other[node] else { continue }
-      let leaf = Identity(node: node)
-      if let own = sum.found[leaf] {
-        sum.found[leaf] = own.backend.add(own, gradient)
-      } else {
-        sum.set(gradient, of: leaf)
-      }
-    }
-    return sum
+  /// Takes a gradient out.
+  mutating func take(_ leaf: Node) -> Tensor? {
+    guard let place = places[Identity(node: leaf)] else { return nil }
+    return tensors[place].take()
   }
 
-  fileprivate init() {}
-
   fileprivate mutating func set(_ gradient: Tensor, of leaf: Identity) {
-    found[leaf] = gradient
+    if let place = places[leaf] { return tensors[place] = gradient }
+    places[leaf] = nodes.count
     nodes.append(leaf.node)
+    tensors.append(gradient)
   }
 }
 
@@ -54,26 +49,37 @@ extension Tensor {
   /// is added up in the order of the visits. The walk may be repeated; what it needs stays in memory as long as this
   /// tensor or another one that was computed from the same leaves.
   ///
-  /// - Parameter upstream: a factor for each element, in this tensor's shape; nil for a tensor of one element means 1.
+  /// - Parameters:
+  ///   - upstream: a factor for each element, in this tensor's shape; nil for a tensor of one element means 1.
+  ///   - releasing: whether the walk is the only one, and what it needs goes as soon as it has been used.
   /// - Precondition: this tensor has one element, or `upstream` its shape.
-  public func gradients(upstream: Tensor? = nil) -> Gradients {
-    var result = Gradients()
-    guard let history else { return result }
+  public func gradients(upstream: Tensor? = nil, releasing: Bool = false) -> Gradients {
+    var sums = Gradients()
+    addGradients(to: &sums, upstream: upstream, releasing: releasing)
+    return sums
+  }
+
+  /// Adds ``gradients(upstream:releasing:)`` to what earlier walks found, in place where nobody else holds it.
+  public func addGradients(to sums: inout Gradients, upstream: Tensor? = nil, releasing: Bool = false) {
+    guard let history else { return }
     precondition(upstream.map { $0.shape == shape } ?? (shape.count == 1), "a gradient starts from \(shape) factors")
     let root = Identity(node: history)
-    var received = [root: upstream ?? Tensor([1], shape: shape, backend: backend)]
-    var order = root.inputsFirst()
+    var order = root.inputsFirst(), received: [Identity: Tensor] = [:]
+    for leaf in order where leaf.node.pullbacks.isEmpty { received[leaf] = sums.take(leaf.node) }
+    received[root].add(upstream ?? Tensor([1], shape: shape, backend: backend))
     while let identity = order.popLast() {
       guard let gradient = received.removeValue(forKey: identity) else { continue }
-      if identity.node.pullbacks.isEmpty { result.set(gradient, of: identity) }
+      if identity.node.pullbacks.isEmpty { sums.set(gradient, of: identity) }
       for pullback in identity.node.pullbacks {
-        for (input, part) in zip(pullback.inputs, pullback.gradients(gradient)) {
-          guard let part, let key = input.map(Identity.init) else { continue }
-          received[key] = received[key].map { backend.add($0, part) } ?? part
+        let keys = pullback.inputs.map { $0.map(Identity.init) }
+        var parts = keys.map { $0.flatMap { received.removeValue(forKey: $0) } }
+        pullback.add(gradient, &parts)
+        for (index, key) in keys.enumerated() {
+          if let key, let part = parts[index].take() { received[key].add(part) }
         }
       }
+      if releasing { identity.node.release() }
     }
-    return result
   }
 }
 

@@ -2,12 +2,15 @@
 // is wanted. Only nodes keep an op's inputs alive after it; in inference there are none.
 
 /// How one op's result depends on the tensors that it was made from. A leaf depends on none.
-final class Node: @unchecked Sendable {  // changed by nobody but the deinit of the last that holds it
+final class Node: @unchecked Sendable {  // changed by nobody but its deinit and a walk that is the only one
   private(set) var pullbacks: [Pullback]
 
   init(_ pullbacks: [Pullback]) {
     self.pullbacks = pullbacks
   }
+
+  /// Forgets how the result came about, and with it the activations that only this node kept.
+  func release() { pullbacks = [] }
 
   deinit {
     // Nodes that nobody else holds go one after another; by recursion a long chain would overflow the stack. Tensors
@@ -26,8 +29,9 @@ final class Node: @unchecked Sendable {  // changed by nobody but the deinit of 
 struct Pullback: Sendable {
   /// The inputs' nodes; nil for one that needs no gradient.
   let inputs: [Node?]
-  /// Gives a gradient for each input, of that input's shape; nil for one that needs none, or had no part.
-  let gradients: @Sendable (_ upstream: Tensor) -> [Tensor?]
+  /// Adds a gradient to what each input has received so far, nil where it has received nothing. An input that needs no
+  /// gradient, or had no part, stays as it is.
+  let add: @Sendable (_ upstream: Tensor, _ sums: inout [Tensor?]) -> Void
 
   var nodes: [Node] { inputs.compactMap(\.self) }
 
@@ -42,7 +46,37 @@ struct Pullback: Sendable {
 
   init(to inputs: [Node?], _ gradients: @escaping @Sendable (_ upstream: Tensor) -> [Tensor?]) {
     self.inputs = inputs
-    self.gradients = gradients
+    add = { upstream, sums in
+      for (index, part) in gradients(upstream).enumerated() { sums[index].add(part) }
+    }
+  }
+
+  /// For ops that add to a sum as they compute.
+  init(
+    addingTo inputs: [Tensor], _ add: @escaping @Sendable (_ upstream: Tensor, _ sums: inout [Tensor?]) -> Void
+  ) {
+    self.inputs = inputs.map(\.history)
+    self.add = add
+  }
+}
+
+extension Tensor? {
+  /// Adds numbers of the same shape: in place where nobody else holds these.
+  mutating func add(_ other: Tensor?) {
+    guard let other else { return }
+    guard var sum = take() else { return self = other }
+    if sum.isHeldAlone {
+      sum.backend.combine(sum, 1, other, 1)
+      self = sum
+    } else {
+      self = sum.backend.add(sum, other)
+    }
+  }
+
+  /// Takes these numbers out, to be changed in place: nobody else holds what is given.
+  mutating func takeAlone() -> Tensor? {
+    guard var tensor = take() else { return nil }
+    return tensor.isHeldAlone ? tensor : tensor.backend.scale(tensor, by: 1)
   }
 }
 

@@ -41,7 +41,7 @@ public enum Layout: Sendable {
 
 /// A block of numbers with a shape, on a backend. Tensors are immutable once made and cheap to copy.
 public struct Tensor: Sendable {
-  public let storage: Storage
+  public private(set) var storage: Storage
   /// How these numbers came from tensors whose gradients are wanted; nil where none are, so everywhere in inference.
   let history: Node?
   /// Axes, slowest first. A weight matrix is `[outputs, inputs]`.
@@ -96,6 +96,9 @@ public struct Tensor: Sendable {
     if let target = copy.bytes.baseAddress { try storage.copy(0..<storage.bytes.count, to: target) }
     return Tensor(storage: copy, shape: shape, dataType: dataType, layout: layout, backend: backend)
   }
+
+  /// Whether no other tensor has these numbers, so that they can be changed in place.
+  var isHeldAlone: Bool { mutating get { isKnownUniquelyReferenced(&storage) } }
 
   /// The same numbers with another history.
   func with(_ history: Node?) -> Tensor {

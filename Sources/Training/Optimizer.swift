@@ -125,8 +125,7 @@ public final class Muon: Optimizer {
       let a = backend.products(x, [x])[0], square = backend.products(a, [a])[0]
       let b = backend.add(backend.scale(a, by: -4.7750), backend.scale(square, by: 2.0315))
       // b · x, as a gradient has it: b `[r, r]` times a weight `[r, c]`.
-      let product = backend.productGradients(b, weight: x, input: nil).input ?? x
-      x = backend.add(backend.scale(x, by: 3.4445), product)
+      x = backend.inputGradient(b, weight: x, adding: backend.scale(x, by: 3.4445))
     }
     return isTall ? backend.transpose(x) : x
   }

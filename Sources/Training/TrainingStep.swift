@@ -24,14 +24,14 @@ extension Trained {
   func step(
     _ losses: [() -> Tensor], tokens: Int, clip: Double, rateFactor: Float
   ) -> StepResult {
-    var result = StepResult(loss: 0, gradientNorm: 0, tokens: tokens), total: Gradients?
+    var result = StepResult(loss: 0, gradientNorm: 0, tokens: tokens), gradients = Gradients()
     for loss in losses {
       // Before the next is computed, so that the activations of one alone are kept.
-      let part = loss(), gradients = part.gradients()
+      let part = loss()
+      part.addGradients(to: &gradients, releasing: true)
       result.loss += Double(part.values[0])
-      total = total.map { $0 + gradients } ?? gradients
     }
-    guard let gradients = total else { return result }
+    guard gradients.count > 0 else { return result }
     result.gradientNorm = parameters.reduce(0.0) { sum, parameter in
       sum + (gradients[parameter.tensor].map { $0.backend.sumOfSquares($0) } ?? 0)
     }.squareRoot()

@@ -115,17 +115,19 @@ typedef struct {
   void (*combine)(float a, float b, const float *y, size_t count, float *x);
   double (*sum_of_squares)(const float *x, size_t count);
 
-  /// A panel of a weight as floats `[columns][16]`.
-  void (*expand)(mk_format_id format, const void *panel, size_t columns, float *values);
+  /// Columns `first ..< first + count` of a panel of a weight as floats `[count][16]`; of quantized weights both numbers
+  /// are multiples of MK_CELL.
+  void (*expand)(mk_format_id format, const void *panel, size_t columns, size_t first, size_t count, float *values);
 
   // Products of two matrices, y `[rows, right rows]` = left · rightᵀ, both in panels of 16 rows (gemm.h): floats
   /// `[columns][16]`, or pairs of bf16 `[(columns + 1) / 2][16]`.
   /// Packs up to 16 rows; either stride is 1. Rows and columns that are missing become zeros.
   void (*pack)(bool pairs, const float *x, size_t row_stride, size_t column_stride, size_t rows, size_t columns,
                float *panel);
+  /// - left_words: from one left panel to the next; more than these columns take where they are a part of more.
   /// - add: whether the products are added to what y holds.
-  void (*gemm)(bool pairs, const float *left, size_t rows, const float *right, size_t right_rows, size_t columns,
-               float *y, size_t stride, bool add);
+  void (*gemm)(bool pairs, const float *left, size_t left_words, size_t rows, const float *right, size_t right_rows,
+               size_t columns, float *y, size_t stride, bool add);
 
   // Attention over keys and values in f32. `width` is a multiple of 16.
   /// Scores of up to 4 queries with all keys: keys `[panels][width][16]` → scores `[16 panels]` each.

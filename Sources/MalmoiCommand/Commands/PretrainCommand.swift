@@ -152,7 +152,8 @@ struct PretrainCommand: ParsableCommand {
       "instructionSet": .string(pretraining.backend.instructionSet.rawValue),
     ]
     let runs = out + "/runs"
-    if resume, let latest = try RunRecord.list(root: runs).last {
+    // A run that was killed while its record was begun has none that could be continued.
+    if resume, let latest = try? RunRecord.list(root: runs).last(where: { $0.state != nil }) {
       return try Run.resume(folder: latest.folder, atStep: step, environment: environment)
     }
     let data: JSONValue = [

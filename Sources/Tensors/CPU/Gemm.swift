@@ -110,37 +110,6 @@ extension CPUBackend {
     return operand
   }
 
-  /// The operand of a weight `[outputs, inputs]` of any data type and layout, or of its transpose.
-  func operand(weight: Tensor, transposed: Bool) -> GemmOperand {
-    guard weight.layout == .panels else { return operand(MatrixView(floats(weight), transposed: transposed)) }
-    let outputs = weight.shape.rows, inputs = weight.shape.columns, format = weight.dataType.code
-    let operand = GemmOperand(
-      rows: transposed ? inputs : outputs, columns: transposed ? outputs : inputs, isPairs: multipliesPairs)
-    let panels = operand.panels, panelBytes = mk_panel_bytes(format, inputs)
-    let source = UnsafeRawPointer(weight.storage.bytes.baseAddress!)
-    overRows((outputs + 15) / 16, elementsPerRow: 16 * inputs) { range in
-      withUnsafeTemporaryAllocation(byteCount: 64 * inputs, alignment: 64) { memory in
-        guard let floats = memory.baseAddress?.assumingMemoryBound(to: Float.self) else { return }
-        for index in range {
-          kernels.expand(format, source + index * panelBytes, inputs, floats)
-          let present = min(16, outputs - index * 16)
-          if transposed {
-            // These 16 outputs are columns of every panel.
-            let column = index * (panels.isPairs ? 8 : 16) * 16
-            for first in stride(from: 0, to: inputs, by: 16) {
-              kernels.pack(
-                panels.isPairs, floats + first * 16, 16, 1, min(16, inputs - first), present,
-                panels.start + first * panels.words + column)
-            }
-          } else {
-            kernels.pack(panels.isPairs, floats, 1, 16, present, inputs, panels.start + index * 16 * panels.words)
-          }
-        }
-      }
-    }
-    return operand
-  }
-
   /// A matrix in rows as an operand, and its transpose as another: memory is read once for both.
   func operands(both x: Tensor) -> (rows: GemmOperand, transpose: GemmOperand) {
     let count = x.shape.rows, columns = x.shape.columns, isPairs = multipliesPairs
@@ -157,9 +126,10 @@ extension CPUBackend {
   }
 
   /// left · rightᵀ → `[left rows, right rows]`
-  func gemm(_ left: GemmOperand, _ right: GemmOperand) -> Tensor {
-    let y = Tensor(shape: [left.panels.rows, right.panels.rows], backend: self)
-    let (a, b, out) = (left.panels, right.panels, y.pointer), words = max(1, a.words)
+  /// - Parameter sum: what the products are added to, in place; nobody else holds it.
+  func gemm(_ left: GemmOperand, _ right: GemmOperand, adding sum: Tensor? = nil) -> Tensor {
+    let y = sum ?? Tensor(shape: [left.panels.rows, right.panels.rows], backend: self)
+    let (a, b, out) = (left.panels, right.panels, y.pointer), words = max(1, a.words), adds = sum != nil
     guard a.rows > 0, b.rows > 0 else { return y }
     // A block of both operands fits into a processor's own cache; there are several blocks per thread.
     let near = (1 << 17) / words
@@ -169,40 +139,10 @@ extension CPUBackend {
       pool.run(chunks: blocks) { block in
         let row = block / across * height, column = block % across * width
         kernels.gemm(
-          a.isPairs, a.start + row * words, min(height, a.rows - row), b.start + column * words,
-          min(width, b.rows - column), a.columns, out + row * b.rows + column, b.rows, false)
+          a.isPairs, a.start + row * words, words, min(height, a.rows - row), b.start + column * words,
+          min(width, b.rows - column), a.columns, out + row * b.rows + column, b.rows, adds)
       }
     }
     return y
-  }
-
-  public func products(remembering x: Tensor, _ weights: [Tensor]) -> ([Tensor], ProductInput) {
-    let (left, input) = operands(both: x)
-    return (products(x, left, weights), ProductInput(transpose: input))
-  }
-
-  /// Whether a weight becomes an operand for x of so many rows: one that was just made, and with pairs all of them.
-  func usesGemm(_ weight: Tensor, rows: Int) -> Bool { weight.layout == .rows || (multipliesPairs && rows >= 16) }
-
-  /// The products of x, which is `left` as an operand; with weights in panels as they always are.
-  func products(_ x: Tensor, _ left: GemmOperand, _ weights: [Tensor]) -> [Tensor] {
-    let packed = weights.filter { !usesGemm($0, rows: x.shape.rows) }
-    var others = (packed.isEmpty ? [] : products(x, packed))[...]
-    return weights.map { weight in
-      usesGemm(weight, rows: x.shape.rows)
-        ? gemm(left, operand(weight: weight, transposed: false)) : others.removeFirst()
-    }
-  }
-
-  public func productGradients(
-    _ upstream: Tensor, weight: Tensor?, input: ProductInput?
-  ) -> (input: Tensor?, weight: Tensor?) {
-    guard let weight, let input else {
-      return (
-        weight.map { gemm(operand(MatrixView(upstream)), operand(weight: $0, transposed: true)) },
-        input.map { gemm(operand(MatrixView(upstream, transposed: true)), $0.transpose) })
-    }
-    let (rows, transpose) = operands(both: upstream)
-    return (gemm(rows, operand(weight: weight, transposed: true)), gemm(transpose, input.transpose))
   }
 }

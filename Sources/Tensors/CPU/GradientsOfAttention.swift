@@ -187,7 +187,8 @@ private struct HeadGradient {
     let keyStride = heads / group * width
     turned.pack(
       MatrixView(keys + lowest * keyStride, rows: width, columns: seen, stride: keyStride, isTransposed: true), kernels)
-    kernels.gemm(isPairs, wide.start, count, turned.start, width, seen, queryGradient + place, rowStride, false)
+    kernels.gemm(
+      isPairs, wide.start, wide.words, count, turned.start, width, seen, queryGradient + place, rowStride, false)
     let out = ((span.keys.lowerBound + lowest) * heads + head) * width
     addTransposed(slopes, ld, seen, query, in: scratch, to: keyGradients + out)
     addTransposed(weights, ld, seen, dy, in: scratch, to: valueGradients + out)
@@ -200,7 +201,7 @@ private struct HeadGradient {
   ) {
     narrow.pack(rows, kernels)
     kernels.gemm(
-      isPairs, narrow.start, rows.rows, panels.start + first * panels.words, count, width, y, ld, false)
+      isPairs, narrow.start, narrow.words, rows.rows, panels.start + first * panels.words, count, width, y, ld, false)
   }
 
   /// target `[count]` rows += weights `[queries, count]`ᵀ · rows
@@ -214,7 +215,8 @@ private struct HeadGradient {
     left.pack(MatrixView(weights, rows: count, columns: rows.rows, stride: ld, isTransposed: true), kernels)
     right.pack(
       MatrixView(rows.start, rows: width, columns: rows.rows, stride: rows.stride, isTransposed: true), kernels)
-    kernels.gemm(isPairs, left.start, count, right.start, width, rows.rows, target, heads * width, true)
+    kernels.gemm(
+      isPairs, left.start, left.words, count, right.start, width, rows.rows, target, heads * width, true)
   }
 
   /// Scores as they enter the exponential, and their derivatives by the scores before bending.

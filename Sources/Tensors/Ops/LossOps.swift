@@ -32,30 +32,28 @@ extension Tensor {
   /// Σ of what `loss` says of parts of this matrix's rows, `[1]` each. Gradients are found part by part as well, at
   /// once, and nothing else of a part is kept: so the logits of a large vocabulary are never all in memory.
   public func totalByParts(rows count: Int, _ loss: (_ part: Tensor, _ rows: Range<Int>) -> Tensor) -> Tensor {
-    var sum = 0.0, leaves: [(leaf: Node, gradient: Tensor)] = []
-    let own = needsGradient ? Tensor(zeros: shape, backend: backend) : nil, columns = shape.columns
+    var sum = 0.0, found = Gradients()
+    let own = needsGradient ? Tensor(shape: shape, backend: backend) : nil, columns = shape.columns
     for first in stride(from: 0, to: shape.rows, by: max(1, count)) {
       let rows = first..<min(shape.rows, first + max(1, count))
       var part = backend.rows(of: self, at: rows.map { Int32($0) })
       if needsGradient { part = part.requiringGradient() }
       let result = loss(part, rows)
       sum += Double(result.values[0])
-      let found = result.gradients()
-      for leaf in found.nodes {
-        guard let gradient = found[leaf] else { continue }
-        if leaf === part.history {
-          own.map { ($0.pointer + first * columns).update(from: gradient.pointer, count: rows.count * columns) }
-        } else if let index = leaves.firstIndex(where: { $0.leaf === leaf }) {
-          leaves[index].gradient = backend.add(leaves[index].gradient, gradient)
-        } else {
-          leaves.append((leaf, gradient))
-        }
+      result.addGradients(to: &found, releasing: true)
+      guard let own, let leaf = part.history else { continue }
+      let target = own.pointer + first * columns
+      if let gradient = found.take(leaf) {
+        target.update(from: gradient.pointer, count: rows.count * columns)
+      } else {
+        target.update(repeating: 0, count: rows.count * columns)
       }
     }
     let result = Tensor([Float(sum)], shape: [1], backend: backend)
+    let leaves = found.nodes.compactMap { leaf in found[leaf].map { (leaf, $0) } }
     guard needsGradient || !leaves.isEmpty else { return result }
     return result.recorded([
-      Pullback(to: [history] + leaves.map(\.leaf)) { [gradients = [own] + leaves.map(\.gradient)] upstream in
+      Pullback(to: [history] + leaves.map(\.0)) { [gradients = [own] + leaves.map(\.1)] upstream in
         let factor = upstream.pointer[0]
         return factor == 1 ? gradients : gradients.map { $0.map { $0.backend.scale($0, by: factor) } }
       }
@@ -74,7 +72,7 @@ extension Tensor {
     return result.with(nil).recorded([
       Pullback(to: [history] + leaves) { upstream in
         let input = needsGradient ? with(nil).requiringGradient() : self
-        let found = compute(input).gradients(upstream: upstream)
+        let found = compute(input).gradients(upstream: upstream, releasing: true)
         return [found[input]] + leaves.map { found[$0] }
       }
     ])

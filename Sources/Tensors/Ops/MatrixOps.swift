@@ -18,10 +18,20 @@ extension Tensor {
       guard needsGradient || weight.needsGradient else { return result }
       return result.recorded([
         // What a constant factor is not needed for is not kept.
-        Pullback(to: [self, weight]) {
-          [shape, factor = needsGradient ? weight : nil, input = weight.needsGradient ? input : nil] in
-          let found = $0.backend.productGradients($0, weight: factor, input: input)
-          return [found.input?.reshaped(shape), found.weight]
+        Pullback(addingTo: [self, weight]) {
+          [shape, factor = needsGradient ? weight : nil, input = weight.needsGradient ? input : nil] upstream, sums in
+          let backend = upstream.backend
+          switch (factor, input) {
+          case (let weight?, let input?):
+            (sums[0], sums[1]) = backend.productGradients(
+              upstream, weight: weight, input: input, adding: (sums[0].takeAlone(), sums[1].takeAlone()))
+          case (let weight?, nil):
+            sums[0] = backend.inputGradient(upstream, weight: weight, adding: sums[0].takeAlone())
+          case (nil, let input?):
+            sums[1] = backend.weightGradient(upstream, input: input, adding: sums[1].takeAlone())
+          case (nil, nil): break
+          }
+          sums[0] = sums[0]?.reshaped(shape)
         }
       ])
     }
@@ -42,7 +52,9 @@ extension Tensor {
     let rows = backend.rows(of: self, at: indices)
     guard needsGradient else { return rows }
     return rows.recorded([
-      Pullback(to: self) { [shape] in $0.backend.rowsGradient($0, at: indices, of: shape) }
+      Pullback(addingTo: [self]) { [shape] upstream, sums in
+        sums[0] = upstream.backend.rowsGradient(upstream, at: indices, of: shape, adding: sums[0].takeAlone())
+      }
     ])
   }
 }
