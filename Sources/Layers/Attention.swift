@@ -21,19 +21,28 @@ public struct AttentionLayer: Sendable {
   }
 }
 
+/// Results within a layer that are computed again for gradients, not kept: less memory for more work.
+public enum Recomputation: String, Sendable, CaseIterable {
+  case nothing
+  /// What the hidden layer of feed-forward computes: about 40 % of the activations, for a fifth more work.
+  case feedForward = "feed-forward"
+  /// All but what goes from layer to layer, for a third more work.
+  case layers
+}
+
 /// Knows where each sequence of the flat token axis begins, what it has cached, and who may look at whom.
 public protocol AttentionContext: AnyObject {
   /// The position of each token in its sequence, `[T]`.
   var positions: [Int32] { get }
-  /// Whether a layer's results are computed again for gradients, not kept: less memory for a third more work.
-  var recomputesLayers: Bool { get }
+  /// What is computed again for gradients, not kept.
+  var recomputation: Recomputation { get }
 
   /// queries `[T, heads, headWidth]`, keys and values `[T, kvHeads, headWidth]` → `[T, heads, headWidth]`
   func attend(_ layer: AttentionLayer, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor
 }
 
 extension AttentionContext {
-  public var recomputesLayers: Bool { false }
+  public var recomputation: Recomputation { .nothing }
 }
 
 /// Multi-head attention with grouped key-value heads (Ainslie et al. 2023).

@@ -9,7 +9,7 @@ public final class DenseContext: AttentionContext {
   private let isCausal: Bool
   private let relativeBias: RelativeBias?
   private let history: History?
-  public let recomputesLayers: Bool
+  public let recomputation: Recomputation
 
   /// Keys and values of earlier passes over one sequence, layer by layer.
   public final class History {
@@ -24,11 +24,11 @@ public final class DenseContext: AttentionContext {
   ///   - lengths: tokens of each sequence.
   ///   - isCausal: whether a token sees only those before it and itself; otherwise it sees all of its sequence.
   ///   - relativeBias: added to scores by distance (T5).
-  ///   - recomputesLayers: see ``AttentionContext/recomputesLayers``.
+  ///   - recomputation: see ``AttentionContext/recomputation``.
   public init(
-    lengths: [Int], isCausal: Bool, relativeBias: RelativeBias? = nil, recomputesLayers: Bool = false
+    lengths: [Int], isCausal: Bool, relativeBias: RelativeBias? = nil, recomputation: Recomputation = .nothing
   ) {
-    self.recomputesLayers = recomputesLayers
+    self.recomputation = recomputation
     var positions: [Int32] = [], spans: [DenseAttention.Span] = []
     for length in lengths {
       spans.append(.init(queries: positions.count..<positions.count + length, keys: positions.count..<positions.count + length))
@@ -46,7 +46,7 @@ public final class DenseContext: AttentionContext {
     isCausal = true
     self.relativeBias = relativeBias
     self.history = history
-    recomputesLayers = false
+    recomputation = .nothing
     history.count += tokens
   }
 

@@ -32,7 +32,7 @@ public struct Experts: FeedForward {
     experts = (0..<configuration.count).map { _ in GatedMLP(expert, backend: backend) }
   }
 
-  public func callAsFunction(_ x: Tensor) -> Tensor {
+  public func callAsFunction(_ x: Tensor, recomputes: Bool) -> Tensor {
     let tokens = x.shape[0], used = configuration.used
     let scores = router(x), chosen = likeliest(scores)
     // Each expert reads its tokens, in their order; `places` says where a token's answers lie.
@@ -40,7 +40,7 @@ public struct Experts: FeedForward {
     for expert in experts.indices {
       let uses = chosen.indices.filter { chosen[$0] == expert }
       guard !uses.isEmpty else { continue }
-      answers.append(experts[expert](x.rows(at: uses.map { Int32($0 / used) })))
+      answers.append(experts[expert](x.rows(at: uses.map { Int32($0 / used) }), recomputes: recomputes))
       for use in uses {
         places[use] = answered
         answered += 1

@@ -3,7 +3,8 @@ import Tensors
 
 /// `[T, width]` → `[T, width]`, each token by itself.
 public protocol FeedForward: Module {
-  func callAsFunction(_ x: Tensor) -> Tensor
+  /// - Parameter recomputes: whether what the hidden layer computes is computed again for gradients, not kept.
+  func callAsFunction(_ x: Tensor, recomputes: Bool) -> Tensor
 }
 
 /// down(activation(up(x)))
@@ -18,7 +19,11 @@ public struct MLP: FeedForward {
     activation = configuration.activation
   }
 
-  public func callAsFunction(_ x: Tensor) -> Tensor { down(up(x).activated(activation)) }
+  public func callAsFunction(_ x: Tensor, recomputes: Bool) -> Tensor {
+    down(recomputes ? x.recomputing { hidden($0) } : hidden(x))
+  }
+
+  private func hidden(_ x: Tensor) -> Tensor { up(x).activated(activation) }
 
   public mutating func visit(_ visitor: any ModuleVisitor, at path: ModulePath) throws {
     try visitor.visit(&up, at: path / "up")
@@ -39,9 +44,13 @@ public struct GatedMLP: FeedForward {
     activation = configuration.activation
   }
 
-  public func callAsFunction(_ x: Tensor) -> Tensor {
+  public func callAsFunction(_ x: Tensor, recomputes: Bool) -> Tensor {
+    down(recomputes ? x.recomputing { hidden($0) } : hidden(x))
+  }
+
+  private func hidden(_ x: Tensor) -> Tensor {
     let projected = project(x, [gate, up])
-    return down(projected[0].activated(activation, times: projected[1]))
+    return projected[0].activated(activation, times: projected[1])
   }
 
   public mutating func visit(_ visitor: any ModuleVisitor, at path: ModulePath) throws {

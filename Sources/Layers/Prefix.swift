@@ -38,7 +38,7 @@ public final class PrefixContext: AttentionContext {
   /// For each token the row of its key among those of the pass, followed by those of the prefix.
   private let places: [Int32]
   public var positions: [Int32] { context.positions }
-  public var recomputesLayers: Bool { context.recomputesLayers }
+  public var recomputation: Recomputation { context.recomputation }
 
   /// Nil where no token is virtual.
   /// - Parameter vocabulary: the number of the first virtual token.

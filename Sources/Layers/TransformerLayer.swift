@@ -76,22 +76,23 @@ public struct TransformerLayer: Module {
     _ x: Tensor, _ context: some AttentionContext, memory: EncoderMemory? = nil
   ) -> Tensor {
     // What an encoder said has a history of its own, which must not be walked once for every layer.
-    guard context.recomputesLayers, memory == nil else { return compute(x, context, memory: memory) }
+    guard context.recomputation == .layers, memory == nil else { return compute(x, context, memory: memory) }
     nonisolated(unsafe) let context: any AttentionContext = context
     return x.recomputing { compute($0, context, memory: nil) }
   }
 
   private func compute(_ x: Tensor, _ context: some AttentionContext, memory: EncoderMemory?) -> Tensor {
+    let recomputes = context.recomputation == .feedForward
     if isParallel {
       let normalized = attentionNorms.before?(x) ?? x
-      let fed = feedForward(feedForwardNorms.before?(x) ?? normalized)
+      let fed = feedForward(feedForwardNorms.before?(x) ?? normalized, recomputes: recomputes)
       return x + attention(normalized, context) + fed
     }
     var y = attentionNorms(x) { attention($0, context) }
     if let crossNorms, let crossAttention, let memory {
       y = crossNorms(y) { crossAttention($0, over: memory.layers[index], spans: memory.spans) }
     }
-    return feedForwardNorms(y) { feedForward($0) }
+    return feedForwardNorms(y) { feedForward($0, recomputes: recomputes) }
   }
 
   public mutating func visit(_ visitor: any ModuleVisitor, at path: ModulePath) throws {

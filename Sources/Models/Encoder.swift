@@ -68,11 +68,11 @@ public struct Encoder: Module {
   ///     ``virtualTokens``, with all of which each text of an adapted model begins.
   ///   - types: the segment of each token; nil for 0.
   ///   - lengths: tokens of each text, at most `configuration.contextLength`.
-  ///   - recomputesLayers: see `AttentionContext`.
+  ///   - recomputation: see `AttentionContext`.
   public func callAsFunction(
-    _ tokens: [Int32], types: [Int32]? = nil, lengths: [Int], recomputesLayers: Bool = false
+    _ tokens: [Int32], types: [Int32]? = nil, lengths: [Int], recomputation: Recomputation = .nothing
   ) -> Tensor {
-    let context = DenseContext(lengths: lengths, isCausal: false, recomputesLayers: recomputesLayers)
+    let context = DenseContext(lengths: lengths, isCausal: false, recomputation: recomputation)
     let vocabulary = configuration.vocabulary
     guard let prefixed = PrefixContext(prefix, tokens: tokens, vocabulary: vocabulary, over: context) else {
       return states(tokens, types, context)

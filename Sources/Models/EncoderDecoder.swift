@@ -117,12 +117,12 @@ public struct EncoderDecoder: Module {
   /// What the encoder says of each token: `[S]` → `[S, width]`.
   /// - Parameters:
   ///   - lengths: tokens of each text.
-  ///   - recomputesLayers: see `AttentionContext`.
-  public func encode(_ tokens: [Int32], lengths: [Int], recomputesLayers: Bool = false) -> Tensor {
+  ///   - recomputation: see `AttentionContext`.
+  public func encode(_ tokens: [Int32], lengths: [Int], recomputation: Recomputation = .nothing) -> Tensor {
     encoder(
       tokens, embedding, configuration,
       DenseContext(
-        lengths: lengths, isCausal: false, relativeBias: encoder.relativeBias, recomputesLayers: recomputesLayers))
+        lengths: lengths, isCausal: false, relativeBias: encoder.relativeBias, recomputation: recomputation))
   }
 
   /// What the decoder's cross-attention reads of an encoder's result, `[S, width]`.

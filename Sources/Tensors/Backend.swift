@@ -141,8 +141,10 @@ public protocol Backend: AnyObject, Sendable {
   func logSumExpGradient(_ upstream: Tensor, x: Tensor, result: Tensor) -> Tensor
 
   /// Of ``Tensor/crossEntropy(_:)``: upstream `[rows]` × (softmax(x) − 1 at the target).
-  /// - Parameter sums: what ``logSumExp(_:)`` gave for `x`.
-  func crossEntropyGradient(_ upstream: Tensor, x: Tensor, targets: [Int32], sums: Tensor) -> Tensor
+  /// - Parameters:
+  ///   - sums: what ``logSumExp(_:)`` gave for `x`.
+  ///   - gradient: where it is written; `x` itself may be.
+  func crossEntropyGradient(_ upstream: Tensor, x: Tensor, targets: [Int32], sums: Tensor, into gradient: Tensor)
 
   func rotateGradient(_ upstream: Tensor, positions: [Int32], by rotation: Rotation) -> Tensor
 

@@ -42,10 +42,11 @@ package final class BufferPool: Sendable {
     return (bytes + step - 1) / step * step
   }
 
-  package func take(atLeast byteCount: Int) -> (Int, UnsafeMutableRawPointer) {
+  /// - Parameter stays: whether the buffer outlives most that are asked for after it.
+  package func take(atLeast byteCount: Int, stays: Bool = false) -> (Int, UnsafeMutableRawPointer) {
     let size = Self.sizeClass(byteCount)
     let address: UInt? = kept.withLock { kept in
-      guard size <= Self.largestSmall else { return kept.arena.take(size) }
+      guard size <= Self.largestSmall else { return kept.arena.take(size, fromTop: stays) }
       let address = kept.buffers[size]?.popLast()
       if address != nil { kept.bytes -= size }
       return address
@@ -80,9 +81,10 @@ package final class BufferPool: Sendable {
   }
 }
 
-/// A range of addresses from which buffers are cut, always at the lowest place where one fits (first fit in the order of
-/// addresses, which leaves few gaps; Wilson et al. 1995). So the memory of a training step is hardly more than what it
-/// uses at once, though activations are freed in other sizes than gradients are asked for.
+/// A range of addresses from which buffers are cut, at the lowest place where one fits (first fit in the order of
+/// addresses, which leaves few gaps; Wilson et al. 1995), or at the highest for buffers that stay. So the memory of a
+/// training step is hardly more than what it uses at once, though activations are freed in other sizes than gradients
+/// are asked for: the latter grow downwards into what the former leave.
 private struct Arena: ~Copyable {
   /// Reserved when the first buffer is asked for; 0 where the system gives none.
   private var start: UInt?
@@ -94,6 +96,8 @@ private struct Arena: ~Copyable {
   private(set) var keptBytes = 0
 
   private static let hugePage = 2 << 20
+  /// Room below a buffer that stays, so that the next step's need not move when what is below it takes a little more.
+  private static let slack = 16 << 20
 
   deinit {
     if let start, size > 0 { munmap(UnsafeMutableRawPointer(bitPattern: start), size) }
@@ -124,19 +128,23 @@ private struct Arena: ~Copyable {
   }
 
   /// Memory of `count` bytes, a multiple of pages; nil when there is no room.
-  mutating func take(_ count: Int) -> UInt? {
-    let start = reserve()
-    if let index = free.firstIndex(where: { $0.size >= count }) {
-      let offset = free[index].offset
+  mutating func take(_ count: Int, fromTop: Bool) -> UInt? {
+    let start = reserve(), fits = { (part: (offset: Int, size: Int)) in part.size >= count }
+    if let index = fromTop ? free.lastIndex(where: fits) : free.firstIndex(where: fits) {
+      let (offset, size) = free[index]
       keptBytes = max(0, keptBytes - count)
-      if free[index].size == count {
+      if size == count {
         free.remove(at: index)
       } else {
-        free[index] = (offset + count, free[index].size - count)
+        free[index] = (fromTop ? offset : offset + count, size - count)
       }
-      return start + UInt(offset)
+      return start + UInt(fromTop ? offset + size - count : offset)
     }
     guard count <= size - end else { return nil }
+    if fromTop, Self.slack <= size - end - count {
+      free.append((end, Self.slack))
+      end += Self.slack
+    }
     defer { end += count }
     return start + UInt(end)
   }

@@ -12,8 +12,9 @@ public final class Storage: @unchecked Sendable {  // contents are written by th
   }
 
   /// Uninitialised memory of `byteCount` bytes, aligned to 64.
-  public init(byteCount: Int) {
-    let (sizeClass, address) = BufferPool.shared.take(atLeast: byteCount)
+  /// - Parameter stays: whether it outlives most that is asked for after it, as a weight's gradient does.
+  public init(byteCount: Int, stays: Bool = false) {
+    let (sizeClass, address) = BufferPool.shared.take(atLeast: byteCount, stays: stays)
     bytes = UnsafeMutableRawBufferPointer(start: address, count: byteCount)
     owner = .pool(sizeClass: sizeClass)
   }

@@ -66,8 +66,9 @@ public struct Tensor: Sendable {
   }
 
   /// Uninitialised `f32` numbers.
-  init(shape: Shape, backend: any Backend) {
-    self.init(storage: Storage(byteCount: shape.count * 4), shape: shape, dataType: .f32, backend: backend)
+  /// - Parameter stays: as for ``Storage/init(byteCount:stays:)``.
+  init(shape: Shape, stays: Bool = false, backend: any Backend) {
+    self.init(storage: Storage(byteCount: shape.count * 4, stays: stays), shape: shape, dataType: .f32, backend: backend)
   }
 
   /// Zeros.

@@ -4,6 +4,7 @@ import Checkpoints
 import Crypto
 import Foundation
 import JSON
+import Layers
 import Models
 import Tensors
 import TrainingData
@@ -18,7 +19,7 @@ public struct FineTuningOptions: Sendable {
   /// Decides what an adapter begins as, and the order of examples.
   public var seed: UInt64 = 1
   /// Whether layers are computed again for gradients, in less memory.
-  public var recomputes = false
+  public var recomputation = Recomputation.nothing
   /// Of preferences: the larger, the nearer the model stays to what it was.
   public var beta: Float = 0.1
 
@@ -83,7 +84,7 @@ public final class FineTuning {
       return (
         ModelWork(
           state, data: batches, validation: held, validationBatches: held?.batchesPerEpoch ?? 0,
-          recomputes: options.recomputes),
+          recomputation: options.recomputation),
         state.model
       )
     }
@@ -117,7 +118,7 @@ public final class FineTuning {
     let state = try Self.state(reference, of: checkpoint, options.configuration, options)
     work = PreferenceWork(
       state, reference: reference, data: batches, validation: held, validationBatches: held?.batchesPerEpoch ?? 0,
-      beta: options.beta, recomputes: options.recomputes)
+      beta: options.beta, recomputation: options.recomputation)
     model = state.model
     (self.checkpoint, configuration, labels) = (checkpoint, options.configuration, [])
     batchesPerEpoch = batches.batchesPerEpoch

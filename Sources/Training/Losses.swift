@@ -11,8 +11,8 @@ public protocol TrainableModel: Module {
   var vocabularySize: Int { get }
 
   /// Σ over targets of −ln p(target) × `factor` → `[1]`.
-  /// - Parameter recomputes: whether the results within a layer are computed again for gradients, not kept.
-  func loss(of batch: TrainingBatch, factor: Float, recomputes: Bool) -> Tensor
+  /// - Parameter recomputation: what is computed again for gradients, not kept.
+  func loss(of batch: TrainingBatch, factor: Float, recomputation: Recomputation) -> Tensor
 }
 
 /// Logits that are in memory at once, about 32 MB.
@@ -26,24 +26,24 @@ private func crossEntropy(
   let rows = learnt.count == targets.count ? hidden : hidden.rows(at: learnt.map { Int32($0) })
   let own = learnt.map { targets[$0] }
   return rows.totalByParts(rows: max(16, mostLogits / vocabulary / 16 * 16)) { part, range in
-    logits(part).crossEntropy(Array(own[range])).total(times: factor)
+    logits(part).crossEntropy(Array(own[range]), times: factor)
   }
 }
 
 extension Decoder: TrainableModel {
   public var vocabularySize: Int { configuration.vocabulary }
 
-  public func loss(of batch: TrainingBatch, factor: Float, recomputes: Bool) -> Tensor {
+  public func loss(of batch: TrainingBatch, factor: Float, recomputation: Recomputation) -> Tensor {
     let batch = batch.following(virtualTokens)
-    let context = DenseContext(lengths: batch.lengths, isCausal: true, recomputesLayers: recomputes)
+    let context = DenseContext(lengths: batch.lengths, isCausal: true, recomputation: recomputation)
     return crossEntropy(
       self(batch.tokens, context), batch.targets, factor: factor, vocabulary: vocabularySize) { logits($0) }
   }
 
   /// ln p of each sequence's targets, Σ over them: `[sequences]`.
-  func logProbabilities(of batch: TrainingBatch, recomputes: Bool) -> Tensor {
+  func logProbabilities(of batch: TrainingBatch, recomputation: Recomputation) -> Tensor {
     let batch = batch.following(virtualTokens)
-    let context = DenseContext(lengths: batch.lengths, isCausal: true, recomputesLayers: recomputes)
+    let context = DenseContext(lengths: batch.lengths, isCausal: true, recomputation: recomputation)
     let hidden = self(batch.tokens, context)
     var first = 0
     let sums = batch.lengths.map { length in
@@ -61,12 +61,12 @@ extension Encoder: TrainableModel {
   public var vocabularySize: Int { configuration.vocabulary }
 
   /// Of masked tokens; of labels, where the batch has them.
-  public func loss(of batch: TrainingBatch, factor: Float, recomputes: Bool) -> Tensor {
+  public func loss(of batch: TrainingBatch, factor: Float, recomputation: Recomputation) -> Tensor {
     let batch = batch.following(virtualTokens), types = batch.tokenTypes.isEmpty ? nil : batch.tokenTypes
-    let hidden = self(batch.tokens, types: types, lengths: batch.lengths, recomputesLayers: recomputes)
+    let hidden = self(batch.tokens, types: types, lengths: batch.lengths, recomputation: recomputation)
     guard batch.labels.isEmpty else {
       let scores = labelScores(hidden, lengths: batch.lengths) ?? hidden
-      return scores.crossEntropy(batch.labels).total(times: factor)
+      return scores.crossEntropy(batch.labels, times: factor)
     }
     return crossEntropy(hidden, batch.targets, factor: factor, vocabulary: vocabularySize) { maskScores($0) ?? $0 }
   }
@@ -75,10 +75,10 @@ extension Encoder: TrainableModel {
 extension EncoderDecoder: TrainableModel {
   public var vocabularySize: Int { configuration.vocabulary }
 
-  public func loss(of batch: TrainingBatch, factor: Float, recomputes: Bool) -> Tensor {
+  public func loss(of batch: TrainingBatch, factor: Float, recomputation: Recomputation) -> Tensor {
     let batch = batch.following(virtualDecoderTokens, source: virtualTokens)
     let source = batch.source ?? TrainingBatch.Sequences()
-    let encoded = encode(source.tokens, lengths: source.lengths, recomputesLayers: recomputes)
+    let encoded = encode(source.tokens, lengths: source.lengths, recomputation: recomputation)
     var spans: [DenseAttention.Span] = [], query = 0, key = 0
     for (own, theirs) in zip(batch.lengths, source.lengths) {
       spans.append(.init(queries: query..<query + own, keys: key..<key + theirs))

@@ -71,7 +71,7 @@ public final class Pretraining {
       let work = ModelWork(
         state, data: try batches(training, objective, recipe.packing),
         validation: validation.tokenCount > 0 ? try batches(validation, objective, .documents) : nil,
-        validationBatches: recipe.validationBatches, recomputes: recipe.recomputes)
+        validationBatches: recipe.validationBatches, recomputation: recipe.recomputation)
       let save = { (path: String) in
         let whole = try Adapter(AdapterConfiguration(.full), in: model.withoutGradients()).merged(into: checkpoint)
         try ModelRegistry.folderWriter(for: whole).write(to: path) { inside in

@@ -1,6 +1,7 @@
 // Everything that decides a pretraining, in one file that a person writes: YAML, or JSON, which is YAML too.
 import Foundation
 import JSON
+import Layers
 import OrderedCollections
 import Tensors
 import TrainingData
@@ -39,7 +40,7 @@ public struct Recipe: Sendable {
   public var trainer: TrainerOptions
   public var seed: UInt64
   public var precision: ProductPrecision
-  public var recomputes: Bool
+  public var recomputation: Recomputation
   public var validationBatches: Int
   /// Steps between lines of progress.
   public var logEvery: Int
@@ -185,7 +186,7 @@ public struct Recipe: Sendable {
     trainer.skipsBack = try int("skipsBack", 0)
     seed = UInt64(try int("seed", 1))
     precision = try training.choice("precision", ProductPrecision.self) ?? .preferred
-    recomputes = try training["recompute"]?.bool() ?? false
+    recomputation = try training.choice("recompute", Recomputation.self) ?? .nothing
     validationBatches = try max(1, int("evaluationBatches", 20))
     logEvery = try max(1, int("logEvery", 10))
     sampleEvery = try int("sampleEvery", 0)

@@ -4,7 +4,7 @@ import Tensors
 
 /// What a run trains. The trainer knows neither models nor data, only that every step is decided by its batches.
 public protocol TrainingWork: Trained {
-  /// One step over these batches of the data, as ``TrainingState/step(_:clip:rateFactor:recomputes:)`` does it.
+  /// One step over these batches of the data, as ``TrainingState/step(_:clip:rateFactor:recomputation:)`` does it.
   func step(batches: Range<Int>, clip: Double, rateFactor: Float) throws -> StepResult
   /// What is measured on data that are held out, the loss first, by name.
   func evaluate() throws -> [(name: String, value: Double)]

@@ -1,4 +1,5 @@
 // What a pretraining will take, before it begins.
+import Layers
 import Tensors
 
 /// Parameters, operations, memory and time of a run.
@@ -42,7 +43,12 @@ public struct TrainingPlan: Sendable, Codable {
     // Of each token and layer about: the residual stream twice, queries, keys, values and what attention gives, and of
     // the feed-forward layer gate, up and their product; products' inputs in half.
     let kept = layers * (5 * width + 2 * keyWidth + (isGated ? 3 : 2) * hidden) * 4
-    activationBytes = recipe.batch * length * (recipe.recomputes ? layers * width * 4 + kept / layers : kept) + (64 << 20)
+    let perToken = switch recipe.recomputation {
+    case .nothing: kept
+    case .feedForward: kept - layers * (isGated ? 2 : 1) * hidden * 4
+    case .layers: layers * width * 4 + kept / layers
+    }
+    activationBytes = recipe.batch * length * perToken + (64 << 20)
     tokensPerParameter = tokens.map { Double($0) / Double(all) }
   }
 

@@ -1,4 +1,5 @@
 // What a step computes: the loss of some batches, its gradients, and what the optimizer makes of them.
+import Layers
 import Tensors
 import TrainingData
 
@@ -60,12 +61,12 @@ public struct TrainingState<Model: TrainableModel>: Trained {
   ///   - clip: longer gradients are shortened to this; 0 for never.
   ///   - rateFactor: what the learning rate is multiplied with.
   public func step(
-    _ batches: [TrainingBatch], clip: Double, rateFactor: Float, recomputes: Bool = false
+    _ batches: [TrainingBatch], clip: Double, rateFactor: Float, recomputation: Recomputation = .nothing
   ) -> StepResult {
     let factor = 1 / Float(max(1, batches.reduce(0) { $0 + $1.targetCount }))
     return step(
       batches.filter { $0.targetCount > 0 }.map { batch in
-        { model.loss(of: batch, factor: factor, recomputes: recomputes) }
+        { model.loss(of: batch, factor: factor, recomputation: recomputation) }
       }, tokens: batches.reduce(0) { $0 + $1.tokenCount }, clip: clip, rateFactor: rateFactor)
   }
 
@@ -74,7 +75,7 @@ public struct TrainingState<Model: TrainableModel>: Trained {
     let targets = batches.reduce(0) { $0 + $1.targetCount }, model = model.withoutGradients()
     let sum = batches.reduce(0.0) { sum, batch in
       batch.targetCount > 0
-        ? sum + Double(model.loss(of: batch, factor: 1, recomputes: false).values[0]) : sum
+        ? sum + Double(model.loss(of: batch, factor: 1, recomputation: .nothing).values[0]) : sum
     }
     return (sum / Double(max(1, targets)), targets)
   }

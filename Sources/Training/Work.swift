@@ -1,5 +1,6 @@
 // What trainers are given to do: a model and data; or a model, data of preferences, and the model as it was.
 import Foundation
+import Layers
 import Models
 import Tensors
 import TrainingData
@@ -10,28 +11,28 @@ public final class ModelWork<Model: TrainableModel>: TrainingWork {
   private let data: any BatchSource<TrainingBatch>
   private let validation: (any BatchSource<TrainingBatch>)?
   private let validationBatches: Int
-  private let recomputes: Bool
+  private let recomputation: Recomputation
 
   public var parameters: [TrainedParameter] { state.parameters }
   public var optimizer: any Optimizer { state.optimizer }
 
   /// - Parameters:
   ///   - validation: held out, nil for none; its first `validationBatches` are what evaluations read.
-  ///   - recomputes: whether results within layers are computed again for gradients, not kept.
+  ///   - recomputation: what is computed again for gradients, not kept.
   public init(
     _ state: TrainingState<Model>, data: any BatchSource<TrainingBatch>,
-    validation: (any BatchSource<TrainingBatch>)? = nil, validationBatches: Int = 20, recomputes: Bool = false
+    validation: (any BatchSource<TrainingBatch>)? = nil, validationBatches: Int = 20, recomputation: Recomputation = .nothing
   ) {
     self.state = state
     self.data = data
     self.validation = validation
     self.validationBatches = validationBatches
-    self.recomputes = recomputes
+    self.recomputation = recomputation
   }
 
   public func step(batches: Range<Int>, clip: Double, rateFactor: Float) throws -> StepResult {
     state.step(
-      try batches.map { try data.batch(at: $0) }, clip: clip, rateFactor: rateFactor, recomputes: recomputes)
+      try batches.map { try data.batch(at: $0) }, clip: clip, rateFactor: rateFactor, recomputation: recomputation)
   }
 
   /// The loss, and how often the likeliest label was right where there are labels.
@@ -69,7 +70,7 @@ public final class PreferenceWork: TrainingWork {
   private let data, validation: (any BatchSource<PreferenceBatch>)?
   private let validationBatches: Int
   private let beta: Float
-  private let recomputes: Bool
+  private let recomputation: Recomputation
 
   public var parameters: [TrainedParameter] { state.parameters }
   public var optimizer: any Optimizer { state.optimizer }
@@ -80,7 +81,7 @@ public final class PreferenceWork: TrainingWork {
   public init(
     _ state: TrainingState<Decoder>, reference: Decoder, data: any BatchSource<PreferenceBatch>,
     validation: (any BatchSource<PreferenceBatch>)? = nil, validationBatches: Int = 20, beta: Float = 0.1,
-    recomputes: Bool = false
+    recomputation: Recomputation = .nothing
   ) {
     self.state = state
     self.reference = reference
@@ -88,7 +89,7 @@ public final class PreferenceWork: TrainingWork {
     self.validation = validation
     self.validationBatches = validationBatches
     self.beta = beta
-    self.recomputes = recomputes
+    self.recomputation = recomputation
   }
 
   public func step(batches: Range<Int>, clip: Double, rateFactor: Float) throws -> StepResult {
@@ -116,8 +117,8 @@ public final class PreferenceWork: TrainingWork {
   /// Of each pair −ln σ(margin), where margin = β (ln p(chosen) / p₀(chosen) − ln p(rejected) / p₀(rejected)).
   func margins(_ batch: PreferenceBatch, _ model: Decoder) -> (loss: Tensor, margin: Tensor) {
     let gained = [batch.chosen, batch.rejected].map { answers in
-      model.logProbabilities(of: answers, recomputes: recomputes)
-        + reference.logProbabilities(of: answers, recomputes: false) * -1
+      model.logProbabilities(of: answers, recomputation: recomputation)
+        + reference.logProbabilities(of: answers, recomputation: .nothing) * -1
     }
     let margin = (gained[0] + gained[1] * -1) * beta, count = margin.shape.count
     // Of two classes with the scores margin and 0, the first is right.

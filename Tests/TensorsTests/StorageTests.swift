@@ -61,7 +61,8 @@ import Testing
     var random = SeededRandom(3), held: [(size: Int, address: UnsafeMutableRawPointer, mark: UInt64)] = []
     for _ in 0..<4000 {
       if held.count < 40, Bool.random(using: &random) {
-        let (size, address) = pool.take(atLeast: Int.random(in: 1...2_000_000, using: &random)), mark = random.next()
+        let (size, address) = pool.take(
+          atLeast: Int.random(in: 1...2_000_000, using: &random), stays: Bool.random(using: &random)), mark = random.next()
         address.storeBytes(of: mark, as: UInt64.self)
         address.storeBytes(of: mark, toByteOffset: (size - 8) & ~7, as: UInt64.self)
         held.append((size, address, mark))

@@ -64,7 +64,7 @@ import TrainingData
       try model.apply(adapter.map { [AdapterReference(path: $0)] } ?? [], of: checkpoint)
       let examples = examples(shape).examples
       let count = examples.reduce(0) { $0 + $1.targetCount }
-      return examples.reduce(0.0) { $0 + Double(model.loss(of: $1, factor: 1, recomputes: false).values[0]) } / Double(count)
+      return examples.reduce(0.0) { $0 + Double(model.loss(of: $1, factor: 1, recomputation: .nothing).values[0]) } / Double(count)
     }
     let shape = try ModelRegistry.shape(of: checkpoint)
     return switch shape {

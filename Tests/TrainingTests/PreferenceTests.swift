@@ -27,7 +27,7 @@ import TrainingData
     })
   }
 
-  @Test(arguments: [false, true]) func `the loss and its gradients are those of TRL`(recomputes: Bool) throws {
+  @Test(arguments: Recomputation.allCases) func `the loss and its gradients are those of TRL`(recomputation: Recomputation) throws {
     let reference = try Decoder(FamilyFixture("llama").checkpoint)
     var model = reference
     let parameters = try model.train()
@@ -40,7 +40,7 @@ import TrainingData
     let batches = try ExampleBatches(preferences, examplesPerBatch: 2, seed: 1)
     let work = PreferenceWork(
       TrainingState(model: model, parameters: parameters, optimizer: options.optimizer(of: parameters)),
-      reference: reference, data: batches, validation: batches, beta: 0.3, recomputes: recomputes)
+      reference: reference, data: batches, validation: batches, beta: 0.3, recomputation: recomputation)
     let stored = JSONField(try JSONValue(parsing: Array(fixture("preferences/losses.json"))))
     let expected = try stored.required("loss").double()
     let found = try work.evaluate()

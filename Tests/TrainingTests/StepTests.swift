@@ -1,5 +1,6 @@
 // What a step does besides: accumulation, clipping, threads, precision, recomputation, what is left alone.
 import Foundation
+import Layers
 import Models
 import Tensors
 import TestSupport
@@ -54,13 +55,13 @@ import TrainingData
     #expect(abs(losses[1].gradientNorm / losses[0].gradientNorm - 1) < 2e-2)
   }
 
-  @Test func `layers computed again give the same bits`() throws {
-    let states = try [false, true].map { recomputes in
+  @Test func `what is computed again has the same bits`() throws {
+    let states = try Recomputation.allCases.map { recomputation in
       let state = try state(precision: .bf16)
-      for index in 0..<3 { _ = state.step([batch(index)], clip: 1, rateFactor: 1, recomputes: recomputes) }
+      for index in 0..<3 { _ = state.step([batch(index)], clip: 1, rateFactor: 1, recomputation: recomputation) }
       return numbers(state)
     }
-    #expect(states[0] == states[1])
+    #expect(states.allSatisfy { $0 == states[0] })
   }
 
   @Test func `batches one after another are as good as one`() throws {
@@ -94,10 +95,10 @@ import TrainingData
     #expect(parameters.count == 3)
     let state = TrainingState(
       model: copy, parameters: parameters, optimizer: OptimizerOptions().optimizer(of: parameters))
-    let before = original.loss(of: batch(2), factor: 1, recomputes: false).values
+    let before = original.loss(of: batch(2), factor: 1, recomputation: .nothing).values
     let first = state.step([batch(2)], clip: 0, rateFactor: 1).loss
     #expect(state.step([batch(2)], clip: 0, rateFactor: 1).loss < first)
-    #expect(original.loss(of: batch(2), factor: 1, recomputes: false).values == before)
+    #expect(original.loss(of: batch(2), factor: 1, recomputation: .nothing).values == before)
   }
 
   @Test func `what is no number changes nothing`() throws {

@@ -15,13 +15,13 @@ import TrainingData
     "gpt2", "gpt_neox-parallel", "llama-3", "mixtral", "qwen3", "gemma2", "gemma3", "phi3", "olmo2",
   ]
 
-  @Test(arguments: decoderNames, [false, true]) func `decoders`(name: String, recomputes: Bool) throws {
+  @Test(arguments: decoderNames, Recomputation.allCases) func `decoders`(name: String, recomputation: Recomputation) throws {
     let family = try FamilyFixture(name)
-    try check(name, Decoder(family.checkpoint), Decoder(gradients(name)), Self.continuations(family), recomputes)
+    try check(name, Decoder(family.checkpoint), Decoder(gradients(name)), Self.continuations(family), recomputation)
   }
 
-  @Test(arguments: ["bert", "bert-classes", "modernbert"], [false, true])
-  func `encoders`(name: String, recomputes: Bool) throws {
+  @Test(arguments: ["bert", "bert-classes", "modernbert"], Recomputation.allCases)
+  func `encoders`(name: String, recomputation: Recomputation) throws {
     let family = try FamilyFixture(name), texts = try ["tokens", "tokens2"].map(family.tokens)
     var batch = TrainingBatch(tokens: texts[0] + texts[1], lengths: texts.map(\.count))
     if name.contains("classes") {
@@ -30,17 +30,17 @@ import TrainingData
       let vocabulary: Int32 = 48
       batch.targets = texts.flatMap { text in text.enumerated().map { $0 % 3 == 0 ? ($1 + 5) % vocabulary : -1 } }
     }
-    try check(name, Encoder(family.checkpoint), Encoder(gradients(name)), batch, recomputes)
+    try check(name, Encoder(family.checkpoint), Encoder(gradients(name)), batch, recomputation)
   }
 
-  @Test(arguments: ["t5-gated", "bart"], [false, true])
-  func `encoder-decoders`(name: String, recomputes: Bool) throws {
+  @Test(arguments: ["t5-gated", "bart"], Recomputation.allCases)
+  func `encoder-decoders`(name: String, recomputation: Recomputation) throws {
     let family = try FamilyFixture(name)
     let source = try family.tokens("encoder_tokens"), target = try family.tokens("decoder_tokens")
     let batch = TrainingBatch(
       tokens: target, targets: target.dropFirst() + [-1], lengths: [target.count],
       source: .init(tokens: source, lengths: [source.count]))
-    try check(name, EncoderDecoder(family.checkpoint), EncoderDecoder(gradients(name)), batch, recomputes)
+    try check(name, EncoderDecoder(family.checkpoint), EncoderDecoder(gradients(name)), batch, recomputation)
   }
 
   private static func continuations(_ family: FamilyFixture) throws -> TrainingBatch {
@@ -54,14 +54,14 @@ import TrainingData
   }
 
   private func check<Model: TrainableModel>(
-    _ name: String, _ model: Model, _ reference: Model, _ batch: TrainingBatch, _ recomputes: Bool
+    _ name: String, _ model: Model, _ reference: Model, _ batch: TrainingBatch, _ recomputation: Recomputation
   ) throws {
     var model = model
     // What BART adds to its scores is a constant for PyTorch.
     let parameters = try model.train { path, _ in name != "bart" || path.description != "head.bias" }
     let file = try JSONValue(parsing: Array(fixture("gradients/\(name)/losses.json")))
     let losses = try JSONField(file).required("losses").array().map { try $0.double() }
-    let loss = model.loss(of: batch, factor: 1 / Float(batch.targetCount), recomputes: recomputes)
+    let loss = model.loss(of: batch, factor: 1 / Float(batch.targetCount), recomputation: recomputation)
     #expect(abs(Double(loss.values[0]) / losses[0] - 1) < 1e-5)
     let found = loss.gradients(), expected = try Numbers(reference).byPath
     #expect(!expected.isEmpty)
@@ -83,7 +83,7 @@ import TrainingData
     options.learningRate = 1e-3
     let state = TrainingState(model: model, parameters: parameters, optimizer: options.optimizer(of: parameters))
     for (step, expected) in losses.enumerated() {
-      let result = state.step([batch], clip: 0, rateFactor: 1, recomputes: recomputes)
+      let result = state.step([batch], clip: 0, rateFactor: 1, recomputation: recomputation)
       #expect(abs(result.loss / expected - 1) < 1e-3, "step \(step): \(result.loss), not \(expected)")
     }
   }

@@ -27,11 +27,16 @@ struct BenchTrainCommand: ParsableCommand {
   @Option(help: "Factors of products: f32 or bf16.") var precision = ProductPrecision.preferred
   @Option(help: "Steps, of which the median counts.") var steps = 10
   @Option(help: "Threads; all processors without.") var threads: Int?
-  @Flag(help: "Compute layers again for gradients, in less memory.") var recompute = false
+  @Option(
+    help: """
+      What is computed again for gradients, in less memory: nothing, feed-forward or layers (default: feed-forward over \
+      quantized weights, nothing elsewhere, as in finetune).
+      """)
+  var recompute: Recomputation?
   @Flag(help: "For programs.") var json = false
 
   struct Report: Encodable {
-    var method, precision: String
+    var method, precision, recomputed: String
     var batch, length, threads: Int
     var parameters, trainedParameters: Int
     /// Medians.
@@ -64,6 +69,7 @@ struct BenchTrainCommand: ParsableCommand {
       throw Failure("--length exceeds the context of \(decoder.configuration.contextLength)")
     }
     let count = try MatrixCount(decoder)
+    let recomputation = recompute ?? (method == .lora && count.isQuantized ? .feedForward : .nothing)
     let configuration = AdapterConfiguration(
       method == .full ? .full : .lora(.init(rank: 8, alpha: 16)), targets: .all)
     try configuration.apply(to: &decoder, seed: 1)
@@ -77,7 +83,7 @@ struct BenchTrainCommand: ParsableCommand {
     var seconds: [Double] = [], losses: [Double] = []
     for index in 0...steps {
       let start = ContinuousClock.now
-      let result = state.step([data], clip: 0, rateFactor: 1, recomputes: recompute)
+      let result = state.step([data], clip: 0, rateFactor: 1, recomputation: recomputation)
       losses.append(result.loss)
       if index > 0 { seconds.append((ContinuousClock.now - start) / .seconds(1)) }  // the first warms up
       Output.status("step \(index) of \(steps), loss \(Output.fixed(result.loss, 4))")
@@ -90,7 +96,7 @@ struct BenchTrainCommand: ParsableCommand {
     let attention = 2 * Double(decoder.configuration.layers * length * decoder.configuration.width)
     let operations = 2 * passes * Double(count.elements) + 3 * attention
     let report = Report(
-      method: method.rawValue, precision: precision.rawValue, batch: batch, length: length,
+      method: method.rawValue, precision: precision.rawValue, recomputed: recomputation.rawValue, batch: batch, length: length,
       threads: backend.threadCount, parameters: count.all,
       trainedParameters: parameters.reduce(0) { $0 + $1.tensor.shape.count }, secondsPerStep: median,
       tokensPerSecond: rate, stepSeconds: seconds, losses: losses,
@@ -106,7 +112,7 @@ struct BenchTrainCommand: ParsableCommand {
 
 /// Numbers of a model: all, and those of matrices that activations are multiplied with.
 private final class MatrixCount: ModuleVisitor {
-  var all = 0, elements = 0
+  var all = 0, elements = 0, isQuantized = false
 
   init(_ model: some Module) throws {
     var model = model
@@ -116,5 +122,6 @@ private final class MatrixCount: ModuleVisitor {
   func visit(_ parameter: inout Tensor, role: ParameterRole, at path: ModulePath) {
     all += parameter.shape.count
     if role == .matrix { elements += parameter.shape.count }
+    isQuantized = isQuantized || parameter.dataType.isQuantized
   }
 }

@@ -2,6 +2,7 @@
 import Adapters
 import ArgumentParser
 import Foundation
+import Layers
 import Tensors
 import Training
 import TrainingData
@@ -115,7 +116,12 @@ struct FineTuningRunArguments: ParsableArguments {
   @Option(help: "Threads of compute (default: all processors).") var threads: Int?
   @Option(help: "Factors of products: f32 or bf16 (default: bf16 where the processor has it).")
   var precision = ProductPrecision.preferred
-  @Flag(help: "Compute layers again for gradients, in less memory.") var recompute = false
+  @Option(
+    help: """
+      What is computed again for gradients, in less memory: nothing, feed-forward or layers (default: feed-forward for \
+      qlora, nothing for other methods).
+      """)
+  var recompute: Recomputation?
   @Option(help: "Steps between evaluations; 0 for the last alone (default: an epoch).") var evaluateEvery: Int?
   @Option(help: "Steps between checkpoints; 0 for the last alone.") var saveEvery = 0
   @Option(help: "Checkpoints that are kept, beside the best.") var keep = 1

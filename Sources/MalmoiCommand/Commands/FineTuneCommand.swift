@@ -52,7 +52,8 @@ struct FineTuneCommand: AsyncParsableCommand {
     var options = FineTuningOptions(configuration, learningRate: steps.learningRate ?? method.method.learningRate)
     options.optimizer.weightDecay = steps.weightDecay
     (options.examplesPerBatch, options.tokenBudget, options.seed) = (steps.batch, steps.tokenBudget, steps.seed)
-    (options.recomputes, options.beta) = (computing.recompute, beta)
+    options.recomputation = computing.recompute ?? (method.method == .qlora ? .feedForward : .nothing)
+    options.beta = beta
     let tuning = try tuning(source, files, encoder, options)
     let result = TuningResult(tuning, source, out: out, type: type, givesModel: method.method.givesModel)
     try result.check()

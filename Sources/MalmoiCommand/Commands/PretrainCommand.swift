@@ -3,6 +3,7 @@ import ArgumentParser
 import Foundation
 import Generation
 import JSON
+import Layers
 import Malmoi
 import Models
 import Synchronization
@@ -221,3 +222,4 @@ struct PretrainCommand: ParsableCommand {
   }
 }
 extension ProductPrecision: ExpressibleByArgument {}
+extension Recomputation: ExpressibleByArgument {}

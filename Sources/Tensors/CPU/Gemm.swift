@@ -125,10 +125,10 @@ extension CPUBackend {
     return (one, other)
   }
 
-  /// left · rightᵀ → `[left rows, right rows]`
+  /// left · rightᵀ → `[left rows, right rows]`, the gradient of a weight.
   /// - Parameter sum: what the products are added to, in place; nobody else holds it.
   func gemm(_ left: GemmOperand, _ right: GemmOperand, adding sum: Tensor? = nil) -> Tensor {
-    let y = sum ?? Tensor(shape: [left.panels.rows, right.panels.rows], backend: self)
+    let y = sum ?? Tensor(shape: [left.panels.rows, right.panels.rows], stays: true, backend: self)
     let (a, b, out) = (left.panels, right.panels, y.pointer), words = max(1, a.words), adds = sum != nil
     guard a.rows > 0, b.rows > 0 else { return y }
     // A block of both operands fits into a processor's own cache; there are several blocks per thread.

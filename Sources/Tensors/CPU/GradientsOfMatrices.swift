@@ -2,7 +2,7 @@
 
 extension CPUBackend {
   public func rowsGradient(_ upstream: Tensor, at indices: [Int32], of shape: Shape, adding sum: Tensor?) -> Tensor {
-    let columns = shape.columns, result = sum ?? Tensor(shape: shape, backend: self)
+    let columns = shape.columns, result = sum ?? Tensor(shape: shape, stays: true, backend: self)
     let (dy, out) = (upstream.pointer, result.pointer)
     if sum == nil {
       overRows(shape.rows, elementsPerRow: columns) { rows in

@@ -63,8 +63,10 @@ extension CPUBackend {
     return gradient
   }
 
-  public func crossEntropyGradient(_ upstream: Tensor, x: Tensor, targets: [Int32], sums: Tensor) -> Tensor {
-    let columns = x.shape.columns, gradient = Tensor(shape: x.shape, backend: self)
+  public func crossEntropyGradient(
+    _ upstream: Tensor, x: Tensor, targets: [Int32], sums: Tensor, into gradient: Tensor
+  ) {
+    let columns = x.shape.columns
     let (dy, source, sums, out) = (upstream.pointer, x.pointer, sums.pointer, gradient.pointer)
     overRows(x.shape.rows, elementsPerRow: 8 * columns) { rows in
       for row in rows {
@@ -77,7 +79,6 @@ extension CPUBackend {
         y[Int(targets[row])] -= dy[row]
       }
     }
-    return gradient
   }
 
   public func rotateGradient(_ upstream: Tensor, positions: [Int32], by rotation: Rotation) -> Tensor {

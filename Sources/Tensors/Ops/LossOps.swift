@@ -6,14 +6,42 @@ extension Tensor {
   /// - Parameter targets: the right class of each row, below `classes`; negative for a row that does not count, whose
   ///   loss is 0.
   public func crossEntropy(_ targets: [Int32]) -> Tensor {
+    let (losses, sums) = crossEntropies(targets)
+    guard needsGradient else { return losses }
+    return losses.recorded([
+      Pullback(to: self) { upstream in
+        let gradient = Tensor(shape: shape, backend: backend)
+        backend.crossEntropyGradient(upstream, x: self, targets: targets, sums: sums, into: gradient)
+        return gradient
+      }
+    ])
+  }
+
+  /// Σ of ``crossEntropy(_:)`` over all rows, times `factor` → `[1]`. The gradient takes the place of these numbers where
+  /// nobody else holds them, so that the logits of a large vocabulary are in memory once.
+  public consuming func crossEntropy(_ targets: [Int32], times factor: Float) -> Tensor {
+    let (losses, sums) = crossEntropies(targets), loss = losses.total(times: factor), history = history
+    guard let history else { return loss }
+    var logits = with(nil)
+    self = loss
+    let gradient = logits.isHeldAlone ? logits : Tensor(shape: logits.shape, backend: logits.backend)
+    let factors = Tensor(
+      Array(repeating: factor, count: targets.count), shape: [targets.count], backend: logits.backend)
+    logits.backend.crossEntropyGradient(factors, x: logits, targets: targets, sums: sums, into: gradient)
+    return loss.recorded([
+      Pullback(to: [history]) { upstream in
+        let factor = upstream.pointer[0]
+        return [factor == 1 ? gradient : gradient.backend.scale(gradient, by: factor)]
+      }
+    ])
+  }
+
+  private func crossEntropies(_ targets: [Int32]) -> (losses: Tensor, sums: Tensor) {
     let sums = backend.logSumExp(self), losses = Tensor(shape: [targets.count], backend: backend)
     for (row, target) in targets.enumerated() {
       losses.pointer[row] = target < 0 ? 0 : sums.pointer[row] - pointer[row * shape.columns + Int(target)]
     }
-    guard needsGradient else { return losses }
-    return losses.recorded([
-      Pullback(to: self) { $0.backend.crossEntropyGradient($0, x: self, targets: targets, sums: sums) }
-    ])
+    return (losses, sums)
   }
 
   /// Σ x over all elements, times `factor` → `[1]`.
