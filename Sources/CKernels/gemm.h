@@ -60,6 +60,7 @@ INLINE void GEMM(pack_rows)(const bool pairs, const float *x, size_t stride, siz
     vword v[16];
     for (size_t r = 0; r < 16; r++) {
       const float *row = x + r * stride + c;
+      if (r < rows) __builtin_prefetch(row + 8 * step), __builtin_prefetch(row + 8 * step + 16);
       if (r >= rows) v[r] = (vword)(0);
       else if (!pairs) v[r] = (vword)load_present(row, here);
       else if (here == 32) v[r] = GEMM(row_pairs)(load_floats(row), load_floats(row + 16));
@@ -76,6 +77,7 @@ INLINE void GEMM(pack_rows)(const bool pairs, const float *x, size_t stride, siz
 INLINE void GEMM(pack_columns)(const bool pairs, const float *x, size_t stride, size_t rows, size_t columns,
                                float *panel) {
   for (size_t c = 0; c < columns; c += pairs ? 2 : 1, panel += 16) {
+    __builtin_prefetch(x + (c + 24) * stride), __builtin_prefetch(x + (c + 25) * stride);
     const vfloat first = load_present(x + c * stride, rows);
     const bool both = pairs && c + 1 < columns;
     const vfloat second = both ? load_present(x + (c + 1) * stride, rows) : all(0);
@@ -95,26 +97,34 @@ static void GEMM(pack)(bool pairs, const float *x, size_t row_stride, size_t col
   }
 }
 
+// Sums stay in registers from the first to the last: every loop over them is unrolled.
+#define EACH _Pragma("clang loop unroll(full)") for
 INLINE void GEMM(tile)(const bool pairs, const int panels, const float *left, int rows, const float *right,
                        size_t panel_floats, size_t words, float *y, size_t stride, size_t width, bool add) {
   vfloat sums[GEMM_ROWS][GEMM_PANELS];
-  for (int r = 0; r < GEMM_ROWS; r++) for (int p = 0; p < panels; p++) sums[r][p] = all(0);
+  EACH (int r = 0; r < GEMM_ROWS; r++) EACH (int p = 0; p < panels; p++) sums[r][p] = all(0);
   for (size_t k = 0; k < words; k++) {
     vfloat v[GEMM_PANELS];
-    for (int p = 0; p < panels; p++) v[p] = load_floats(right + (size_t)p * panel_floats + k * 16);
-    for (int r = 0; r < GEMM_ROWS; r++) {
+    EACH (int p = 0; p < panels; p++) v[p] = load_floats(right + (size_t)p * panel_floats + k * 16);
+    EACH (int r = 0; r < GEMM_ROWS; r++) {
       const vfloat x = all(left[k * 16 + (size_t)r]);
-      for (int p = 0; p < panels; p++) sums[r][p] = pairs ? GEMM(add_pairs)(sums[r][p], x, v[p]) : fma(x, v[p], sums[r][p]);
+      EACH (int p = 0; p < panels; p++) {
+        sums[r][p] = pairs ? GEMM(add_pairs)(sums[r][p], x, v[p]) : fma(x, v[p], sums[r][p]);
+      }
     }
   }
-  for (int r = 0; r < GEMM_ROWS; r++) for (int p = 0; p < panels; p++) {
-    const size_t at = (size_t)r * stride + (size_t)p * 16, here = width - (size_t)p * 16;
+  const size_t last = width - (size_t)(panels - 1) * 16;  // lanes of the last panel; the others are whole
+  EACH (int r = 0; r < GEMM_ROWS; r++) {
     if (r >= rows) continue;
-    if (add) sums[r][p] = sums[r][p] + load_present(y + at, here);
-    if (here < 16) store_some(y + at, sums[r][p], here);
-    else store_floats(y + at, sums[r][p]);
+    EACH (int p = 0; p < panels; p++) {
+      float *const at = y + (size_t)r * stride + (size_t)p * 16;
+      const vfloat sum = sums[r][p];
+      if (p < panels - 1 || last >= 16) store_floats(at, add ? sum + load_floats(at) : sum);
+      else store_some(at, add ? sum + load_some(at, last, 0) : sum, last);
+    }
   }
 }
+#undef EACH
 
 INLINE void GEMM(some)(const bool pairs, const float *left, size_t left_words, size_t rows, const float *right,
                        size_t right_rows, size_t columns, float *y, size_t stride, bool add) {

@@ -22,7 +22,14 @@ struct TuningResult {
   private var isFile: Bool { out.hasSuffix(".gguf") }
 
   /// Where the run's checkpoints are.
-  var checkpoints: String { isFile ? String(out.dropLast(".gguf".count)) + ".checkpoints" : out + "/checkpoints" }
+  var checkpoints: String { beside("checkpoints") }
+
+  /// Where the run's records are.
+  var runs: String { beside("runs") }
+
+  private func beside(_ name: String) -> String {
+    isFile ? String(out.dropLast(".gguf".count)) + "." + name : out + "/" + name
+  }
 
   /// Finds out before the training what could not be written after it.
   func check() throws {

@@ -35,10 +35,22 @@ public final class Rotation: Sendable {
     rotatedWidth = frequencies.count * 2
   }
 
-  /// Cosines, then sines, `[rotatedWidth / 2]` each, of a position; valid while this rotation lives.
-  func angles(at position: Int) -> UnsafePointer<Float> {
-    let floats = table(chunk: position / Self.chunk).bytes.baseAddress!.assumingMemoryBound(to: Float.self)
-    return UnsafePointer(floats + position % Self.chunk * 2 * frequencies.count)
+  /// Reads angles of one position after another: most are in the table of the one before.
+  struct Angles {
+    private let rotation: Rotation
+    private var chunk = -1
+    private var floats: UnsafePointer<Float>?
+
+    init(_ rotation: Rotation) { self.rotation = rotation }
+
+    /// Cosines, then sines, `[rotatedWidth / 2]` each; valid while the rotation lives.
+    mutating func at(_ position: Int) -> UnsafePointer<Float> {
+      let wanted = position / Rotation.chunk, offset = position % Rotation.chunk * 2 * rotation.frequencies.count
+      if let floats, chunk == wanted { return floats + offset }
+      let table = rotation.table(chunk: wanted).bytes.baseAddress!.assumingMemoryBound(to: Float.self)
+      (chunk, floats) = (wanted, UnsafePointer(table))
+      return UnsafePointer(table + offset)
+    }
   }
 
   /// Cosines, then sines, `[rotatedWidth / 2]` each, for every position of a chunk of 256.

@@ -45,6 +45,7 @@ public final class FineTuning {
   public let checkpoint: any Checkpoint
   public let configuration: AdapterConfiguration
   public let work: any TrainingWork
+  public let backend: any Backend
   public let batchesPerEpoch: Int
   /// Of texts that are classified, in the order of the scores.
   public let labels: [String]
@@ -93,7 +94,7 @@ public final class FineTuning {
     case .encoder: try work(Encoder(base, backend: backend))
     case .encoderDecoder: try work(EncoderDecoder(base, backend: backend))
     }
-    (self.checkpoint, self.configuration) = (base, configuration)
+    (self.checkpoint, self.configuration, self.backend) = (base, configuration, backend)
     (batchesPerEpoch, labels) = (batches.batchesPerEpoch, examples.labels)
     data = .array(try [examples, validation].compactMap(\.self).map { .string(try Self.sum(of: $0.examples)) })
   }
@@ -120,7 +121,7 @@ public final class FineTuning {
       state, reference: reference, data: batches, validation: held, validationBatches: held?.batchesPerEpoch ?? 0,
       beta: options.beta, recomputation: options.recomputation)
     model = state.model
-    (self.checkpoint, configuration, labels) = (checkpoint, options.configuration, [])
+    (self.checkpoint, configuration, self.backend, labels) = (checkpoint, options.configuration, backend, [])
     batchesPerEpoch = batches.batchesPerEpoch
     data = .array(
       try [preferences, validation].compactMap(\.self).map { set in

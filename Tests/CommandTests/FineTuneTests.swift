@@ -4,6 +4,7 @@ import Foundation
 import JSON
 import TestSupport
 import Testing
+import Tracking
 
 @Suite struct FineTuneCommandTests {
   private let folder: TemporaryFolder
@@ -131,6 +132,11 @@ import Testing
       try Data(contentsOf: folder.url.appendingPathComponent($0 + "/adapter_model.safetensors"))
     }
     #expect(results[0] == results[1])
+    let runs = try ["whole", "parts"].map { try RunRecord.list(root: folder.path($0 + "/runs")) }
+    #expect(runs.map(\.count) == [1, 1] && runs[1][0].state?.resumedAt == [3])
+    #expect(runs.allSatisfy { $0[0].state?.status == .finished && $0[0].faults.isEmpty })
+    let losses = try runs.map { try RunRecord.load(folder: $0[0].folder).metrics["loss"].map(\.value) }
+    #expect(losses[0].count == 8 && losses[0] == losses[1])
   }
 
   @Test func `whoever interrupts a run finds it saved`() throws {

@@ -84,6 +84,21 @@ import Tracking
     }
   }
 
+  @Test func `a run that goes back is recorded as it went`() throws {
+    try inFolder { folder, malmoi in
+      // Every loss counts as a leap from the 20th step on.
+      let settings = ["spike=0.5", "skipsBack=2", "saveEvery=15", "logEvery=1"].flatMap { ["--set", "training.\($0)"] }
+      let result = try malmoi.run(
+        ["pretrain", "--config", "recipe.yaml", "--out", "run", "--steps", "40"] + settings, shell: inside(folder))
+      #expect(result.status == 1 && result.errors.contains("leaps to"), "\(result.errors)")
+      #expect(result.errors.components(separatedBy: "back to step 15").count == 3, "\(result.errors)")
+      let records = try RunRecord.list(root: folder.appendingPathComponent("run/runs").path)
+      let record = try RunRecord.load(folder: #require(records.first).folder)
+      #expect(records.count == 1 && record.faults.isEmpty && record.state?.status == .failed)
+      #expect(record.state?.resumedAt == [15, 15] && record.metrics.lastStep == 20)
+    }
+  }
+
   @Test func `the model that was made is a model`() throws {
     try inFolder { folder, malmoi in
       let made = try malmoi.run(

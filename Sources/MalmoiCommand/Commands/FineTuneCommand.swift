@@ -14,7 +14,8 @@ struct FineTuneCommand: AsyncParsableCommand {
     commandName: "finetune", abstract: "Teach a model something by examples.",
     discussion: """
       What is learnt becomes a folder for --adapter, which PEFT reads too; of full, bitfit and last-layers a whole model, \
-      a folder or, where --out ends in .gguf, a file. docs/FINETUNING.md has examples.
+      a folder or, where --out ends in .gguf, a file. The record of the run is beside it (malmoi runs --root OUT/runs). \
+      docs/FINETUNING.md has examples.
       """)
 
   @Argument(help: "The model: a GGUF file, a folder, or a name of the catalog.") var model: String
@@ -133,8 +134,8 @@ struct FineTuneCommand: AsyncParsableCommand {
   private func train(
     _ tuning: FineTuning, _ options: FineTuningOptions, _ trainerOptions: TrainerOptions, _ result: TuningResult
   ) throws {
-    let checkpoints = try TrainingCheckpoints(
-      folder: result.checkpoints, fingerprint: tuning.fingerprint(options, trainerOptions))
+    let fingerprint = tuning.fingerprint(options, trainerOptions)
+    let checkpoints = try TrainingCheckpoints(folder: result.checkpoints, fingerprint: fingerprint)
     guard computing.resume || checkpoints.newest == nil else {
       throw Failure("\(result.checkpoints): has an earlier run; --resume goes on with it, another --out begins anew")
     }
@@ -144,11 +145,20 @@ struct FineTuneCommand: AsyncParsableCommand {
     let display = TrainingProgressDisplay(
       steps: trainerOptions.schedule.steps, learningRate: Double(options.optimizer.learningRate))
     let trainer = Trainer(tuning.work, options: trainerOptions, checkpoints: checkpoints)
-    let observe = { (event: TrainingEvent) in display.show(event) }
     var outcome = TrainingOutcome.finished
     try Interruption.during {
-      try trainer.resume(observe)
-      outcome = try trainer.run(isCancelled: { Interruption.isAsked }, observe)
+      try trainer.resume { display.show($0) }
+      let facts = TrainingRecorder.Facts(
+        config: ["base": .string(model), "options": fingerprint], data: .array(examples.data.map { .string($0) }), backend: tuning.backend)
+      let record = try TrainingRecorder(
+        root: result.runs, name: URL(fileURLWithPath: out ?? "").lastPathComponent,
+        after: computing.resume ? trainer.progress.step : nil, facts, display: display)
+      outcome = try record.during {
+        try trainer.run(isCancelled: { Interruption.isAsked }) { event in
+          display.show(event)
+          try record.observe(event)
+        }
+      }
     }
     display.end()
     guard outcome == .finished else {

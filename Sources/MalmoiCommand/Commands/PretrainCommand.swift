@@ -99,10 +99,9 @@ struct PretrainCommand: ParsableCommand {
   private func train(_ pretraining: Pretraining, _ out: String) throws {
     let recipe = pretraining.recipe, plan = pretraining.plan
     let limits = MachineLimits.measure(threads: pretraining.backend.threadCount)
+    let bytesPerToken = pretraining.writer == nil ? nil : pretraining.bytesPerToken
     let display = TrainingProgressDisplay(
-      steps: plan.steps, seconds: recipe.trainer.seconds, logEvery: recipe.logEvery,
-      bytesPerToken: pretraining.sizes.family == .bert || pretraining.sizes.family == .t5
-        ? nil : pretraining.bytesPerToken,
+      steps: plan.steps, seconds: recipe.trainer.seconds, logEvery: recipe.logEvery, bytesPerToken: bytesPerToken,
       work: (plan.operationsPerToken, recipe.precision == .bf16 ? limits.pairOperations : limits.floatOperations),
       learningRate: Double(recipe.optimizer.learningRate))
     let checkpoints = try TrainingCheckpoints(folder: out + "/checkpoints", fingerprint: pretraining.fingerprint)
@@ -111,64 +110,45 @@ struct PretrainCommand: ParsableCommand {
       "\(Output.number(pretraining.parameterCount)) parameters, \(Output.number(pretraining.training.tokenCount)) tokens "
         + "to learn from, \(Output.number(pretraining.validation.tokenCount)) held out")
     if resume { try trainer.resume { display.show($0) } }
-    let record = try self.record(pretraining, out, after: trainer.progress.step)
-    let outcome: TrainingOutcome
-    do {
-      outcome = try trainer.run(isCancelled: { Interruption.isAsked }) { event in
+    let facts = TrainingRecorder.Facts(
+      config: recipe.fields,
+      data: [
+        "fingerprint": pretraining.fingerprint, "tokens": .int(pretraining.training.tokenCount),
+        "validationTokens": .int(pretraining.validation.tokenCount),
+        "bytes": .int(pretraining.training.corpus.byteCount), "corpus": .string(pretraining.training.corpus.path),
+      ], backend: pretraining.backend)
+    let record = try TrainingRecorder(
+      root: out + "/runs", name: URL(fileURLWithPath: out).lastPathComponent,
+      after: resume ? trainer.progress.step : nil, facts, display: display, bytesPerToken: bytesPerToken)
+    let outcome = try record.during {
+      let outcome = try trainer.run(isCancelled: { Interruption.isAsked }) { event in
         display.show(event)
-        switch event {
-        case .step(let progress, let result, let factor, _) where display.isLogged(progress.step):
-          try record.log(step: progress.step, tokens: progress.tokens, display.metrics(result, factor: factor))
-          if recipe.sampleEvery > 0, progress.step % recipe.sampleEvery == 0 {
-            try sample(pretraining, progress.step, record)
-          }
-        case .evaluation(let progress, let values):
-          var named = values.map { ($0.name, $0.value) }
-          if let loss = values.first?.value, pretraining.writer != nil {
-            named.append(("bitsPerByte", loss / log(2) / pretraining.bytesPerToken))
-          }
-          try record.log(step: progress.step, tokens: progress.tokens, named)
-        default: break
+        try record.observe(event)
+        if case .step(let progress, _, _, _) = event, isSampled(recipe, progress.step) {
+          try sample(pretraining, progress.step, record)
         }
       }
-    } catch {
-      try? record.finish(.failed, message: "\(error)")
-      throw error
+      let last = trainer.progress.step
+      if outcome != .interrupted, recipe.sampleEvery > 0, !isSampled(recipe, last) {
+        try sample(pretraining, last, record)
+      }
+      return outcome
     }
     Output.status("")
     guard outcome != .interrupted else {
-      try record.finish(.interrupted)
       Output.note("interrupted after step \(trainer.progress.step); --resume goes on")
       throw CancellationError()
     }
-    if recipe.sampleEvery > 0, trainer.progress.step % recipe.sampleEvery != 0 { try sample(pretraining, trainer.progress.step, record) }
-    try record.finish(.finished)
     try pretraining.save(to: out + "/model")
     Output.note("\(out)/model: \(TrainingProgressDisplay.duration(trainer.progress.seconds)) of training")
   }
 
-  private func record(_ pretraining: Pretraining, _ out: String, after step: Int) throws -> Run {
-    let environment: JSONValue = [
-      "malmoi": .string(MalmoiCommand.configuration.version), "threads": .int(pretraining.backend.threadCount),
-      "instructionSet": .string(pretraining.backend.instructionSet.rawValue),
-    ]
-    let runs = out + "/runs"
-    // A run that was killed while its record was begun has none that could be continued.
-    if resume, let latest = try? RunRecord.list(root: runs).last(where: { $0.state != nil }) {
-      return try Run.resume(folder: latest.folder, atStep: step, environment: environment)
-    }
-    let data: JSONValue = [
-      "fingerprint": pretraining.fingerprint, "tokens": .int(pretraining.training.tokenCount),
-      "validationTokens": .int(pretraining.validation.tokenCount),
-      "bytes": .int(pretraining.training.corpus.byteCount), "corpus": .string(pretraining.training.corpus.path),
-    ]
-    return try Run.create(
-      in: runs, name: URL(fileURLWithPath: out).lastPathComponent, config: pretraining.recipe.fields, data: data,
-      environment: environment)
+  private func isSampled(_ recipe: Recipe, _ step: Int) -> Bool {
+    recipe.sampleEvery > 0 && step % recipe.sampleEvery == 0
   }
 
   /// Some words of the model as it is now.
-  private func sample(_ pretraining: Pretraining, _ step: Int, _ record: Run) throws {
+  private func sample(_ pretraining: Pretraining, _ step: Int, _ record: TrainingRecorder) throws {
     guard let writer = pretraining.writer else { return }
     let prompt = pretraining.recipe.samplePrompt
     let engine = Engine(try writer()), tokenizer = pretraining.tokenizer

@@ -135,8 +135,9 @@ public final class CPUBackend: Backend {
     let heads = x.shape[1], width = x.shape[2], pairs = rotation.rotatedWidth / 2
     let (source, out) = (x.pointer, y.pointer)
     overRows(positions.count, elementsPerRow: heads * width) { rows in
+      var angles = Rotation.Angles(rotation)
       for row in rows {
-        let cosines = rotation.angles(at: Int(positions[row]))
+        let cosines = angles.at(Int(positions[row]))
         for head in row * heads..<(row + 1) * heads {
           kernels.rotate(
             source + head * width, cosines, cosines + pairs, width, pairs * 2, rotation.pairing == .halves,

@@ -87,8 +87,9 @@ extension CPUBackend {
     let (dy, out) = (upstream.pointer, result.pointer)
     overRows(positions.count, elementsPerRow: heads * width) { rows in
       withUnsafeTemporaryAllocation(of: Float.self, capacity: max(1, pairs)) { sines in
+        var angles = Rotation.Angles(rotation)
         for row in rows {
-          let cosines = rotation.angles(at: Int(positions[row]))
+          let cosines = angles.at(Int(positions[row]))
           // Turning back is turning by the negative angle.
           for pair in 0..<pairs { sines[pair] = -cosines[pairs + pair] }
           for head in row * heads..<(row + 1) * heads {
