@@ -125,12 +125,26 @@ public final class Pretraining {
         options: TokenizerTraining.TrainingOptions(
           vocabularySize: vocabulary, minimumFrequency: 2, specialTokens: special, alphabetLimit: nil,
           threads: threads))
-      let learnt = try trainer.train(files: files.map(\.path)) { _ in }
+      let learnt = try plainText(of: files, recipe.corpus, folder) { try trainer.train(files: $0) { _ in } }
       let file = try AtomicFile(path: own)
       try learnt.json().withUnsafeBytes { try file.append($0) }
       try file.commit()
       return try load(own)
     }
+  }
+
+  /// Calls `body` with files whose bytes are the text: where these are records or compressed, with a copy of their text
+  /// that lives until it returns.
+  private static func plainText<Result>(
+    of files: [SourceFile], _ options: CorpusOptions, _ folder: String, _ body: ([String]) throws -> Result
+  ) throws -> Result {
+    if try files.allSatisfy({ try $0.isPlainText() }) { return try body(files.map(\.path)) }
+    let path = folder + "/tokenizer.txt"
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    let file = try AtomicFile(path: path)
+    try SourceFile.forEachText(of: files, options: options) { try file.append($0) }
+    try file.commit()
+    return try body([path])
   }
 
   /// Bytes of text for a token, for bits per byte.

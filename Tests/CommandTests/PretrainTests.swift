@@ -115,6 +115,24 @@ import Tracking
     }
   }
 
+  @Test func `a tokenizer learns the text of records and of compressed files, not their bytes`() throws {
+    try inFolder { folder, malmoi in
+      let text = try String(contentsOf: folder.appendingPathComponent("text.txt"), encoding: .utf8)
+      let records = text.split(separator: "\n").map { #"{"noise": "qqqq", "text": "\#($0)"}"# + "\n" }.joined()
+      try records.write(to: folder.appendingPathComponent("text.jsonl"), atomically: true, encoding: .utf8)
+      var learnt: [Data] = []
+      for files in ["text.txt", "text.txt.gz", "text.jsonl", "text.jsonl.gz"] {
+        let result = try malmoi.run(
+          ["pretrain", "--config", "recipe.yaml", "--out", "of-\(files)", "--steps", "1", "--set", "data.files=[\"\(files)\"]"],
+          shell: "cd '\(folder.path)' && gzip -kf text.txt text.jsonl && exec \"$@\"")
+        #expect(result.status == 0, "\(result.errors)")
+        learnt.append(try Data(contentsOf: folder.appendingPathComponent("of-\(files)/tokenizer.json")))
+        #expect(!FileManager.default.fileExists(atPath: folder.appendingPathComponent("of-\(files)/tokenizer.txt").path))
+      }
+      #expect(learnt.allSatisfy { $0 == learnt[0] })
+    }
+  }
+
   @Test(arguments: [
     ("training.stepz=3", "training.stepz: unknown; expected one of batch, accumulate"),
     ("training.steps=-1", "training.steps: "), ("model.heads=3", "model.heads: 3 heads of a width of 32"),

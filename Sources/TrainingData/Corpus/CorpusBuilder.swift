@@ -50,8 +50,7 @@ struct CorpusBuilder {
     let layout = ShardLayout(vocabulary: tokenizer.vocabularyCount, options: options)
     var documents = DocumentWriter(
       shards: ShardWriter(folder: folder, layout: layout), deduplicates: options.deduplicates)
-    let encoder = PieceEncoder(
-      tokenizer: tokenizer, textField: options.textField, skipsBad: options.skipsBad, boundary: boundary)
+    let encoder = PieceEncoder(tokenizer: tokenizer, texts: PieceTexts(options), boundary: boundary)
     var reader = PieceReader(files, options)
     var progress = begin, skipped = 0
     let queue = PieceQueue<TextPiece, (position: Int, result: PieceEncoder.Result)>(

@@ -71,37 +71,18 @@ struct PieceEncoder: Sendable {
   }
 
   let tokenizer: Tokenizer
-  let textField: String
-  let skipsBad: Bool
+  let texts: PieceTexts
   let boundary: (before: [Int32], after: [Int32])
 
   /// - Throws: ``TrainingDataError`` for a line that cannot be used, if these are not skipped.
   func encode(_ piece: TextPiece) throws(TrainingDataError) -> Result {
     var result = Result()
-    switch piece.content {
-    case .text(let isFirst, let isLast):
-      let text = try wellFormed(piece, &result.skipped)
-      var part = text.withUnsafeBufferPointer { encoded($0) }
-      part.isFirst = isFirst
-      part.isLast = isLast
-      result.parts = [part]
-    case .array:
-      throw TrainingDataError(path: piece.path, message: "expected text or JSON Lines, found a JSON file")
-    case .lines:
-      try RecordLines.forEach(in: piece) { (line, number) throws(TrainingDataError) in
-        do throws(JSONError) {
-          var text = try JSONField(RecordLines.record(line)).required(textField).string()
-          result.parts.append(text.withUTF8(encoded))
-        } catch {
-          let located = error.located(path: piece.path, line: number)
-          guard skipsBad else { throw located }
-          result.skipped.add(located)
-        }
-      }
-    }
-    for index in result.parts.indices {
-      if result.parts[index].isFirst { result.parts[index].tokens = boundary.before + result.parts[index].tokens }
-      if result.parts[index].isLast { result.parts[index].tokens += boundary.after }
+    result.skipped = try texts.forEach(in: piece) { (text, isFirst, isLast) throws(TrainingDataError) in
+      var part = encoded(text)
+      (part.isFirst, part.isLast) = (isFirst, isLast)
+      if isFirst { part.tokens = boundary.before + part.tokens }
+      if isLast { part.tokens += boundary.after }
+      result.parts.append(part)
     }
     return result
   }
@@ -110,28 +91,5 @@ struct PieceEncoder: Sendable {
     EncodedPart(
       tokens: tokenizer.encode(utf8: text, addsBoundaryTokens: false), byteCount: text.count,
       hash: DocumentHash(normalizing: text), isBlank: text.allSatisfy { $0 == 0x20 || 0x09...0x0D ~= $0 })
-  }
-
-  /// The bytes of a piece of text, without the lines that are not UTF-8 if these are skipped.
-  private func wellFormed(_ piece: TextPiece, _ skipped: inout SkippedData) throws(TrainingDataError) -> [UInt8] {
-    guard let malformed = piece.bytes.withUnsafeBufferPointer(firstMalformed) else { return piece.bytes }
-    guard skipsBad else {
-      let line = piece.line + piece.bytes[..<malformed].count { $0 == 0x0A }
-      throw RecordLines.notUTF8(at: malformed - (piece.bytes[..<malformed].lastIndex(of: 0x0A) ?? -1) - 1)
-        .located(path: piece.path, line: line)
-    }
-    var kept: [UInt8] = [], number = piece.line, rest = piece.bytes[...]
-    while !rest.isEmpty {
-      let end = rest.firstIndex(of: 0x0A).map { $0 + 1 } ?? rest.endIndex
-      let line = rest[..<end]
-      if let malformed = line.withUnsafeBufferPointer(firstMalformed) {
-        skipped.add(RecordLines.notUTF8(at: malformed).located(path: piece.path, line: number))
-      } else {
-        kept += line
-      }
-      number += 1
-      rest = rest[end...]
-    }
-    return kept
   }
 }

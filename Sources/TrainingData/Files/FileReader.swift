@@ -18,6 +18,9 @@ final class FileReader {
 
   deinit { gzclose(file) }
 
+  /// Whether what lies on the disk is gzip.
+  var isCompressed: Bool { gzdirect(file) == 0 }
+
   /// How far into the file on the disk this has come, in bytes.
   var position: Int { max(0, Int(gzoffset(file))) }
 
