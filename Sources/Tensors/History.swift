@@ -4,23 +4,27 @@
 /// How one op's result depends on the tensors that it was made from. A leaf depends on none.
 final class Node: @unchecked Sendable {  // changed by nobody but its deinit and a walk that is the only one
   private(set) var pullbacks: [Pullback]
+  /// Computes the result again from what the pullbacks keep in any case, where that is cheap: whoever needs the result
+  /// for a gradient need not keep it.
+  private(set) var again: (@Sendable () -> Tensor)?
 
-  init(_ pullbacks: [Pullback]) {
+  init(_ pullbacks: [Pullback], again: (@Sendable () -> Tensor)? = nil) {
     self.pullbacks = pullbacks
+    self.again = again
   }
 
   /// Forgets how the result came about, and with it the activations that only this node kept.
-  func release() { pullbacks = [] }
+  func release() { (pullbacks, again) = ([], nil) }
 
   deinit {
     // Nodes that nobody else holds go one after another; by recursion a long chain would overflow the stack. Tensors
     // captured by a pullback hold nodes too, but those of the op's inputs only, and these wait in `pending`.
     var pending = pullbacks.flatMap(\.nodes)
-    pullbacks = []
+    release()
     while var node = pending.popLast() {
       guard isKnownUniquelyReferenced(&node) else { continue }
       pending += node.pullbacks.flatMap(\.nodes)
-      node.pullbacks = []
+      node.release()
     }
   }
 }
@@ -96,7 +100,8 @@ extension Tensor {
 
   /// This result of an op, with its history. Pullbacks to inputs that need no gradient are dropped here, and with them
   /// the activations that they captured.
-  func recorded(_ pullbacks: [Pullback]) -> Tensor {
-    with(Node(pullbacks.filter { !$0.nodes.isEmpty }))
+  /// - Parameter again: see ``Node/again``.
+  func recorded(_ pullbacks: [Pullback], again: (@Sendable () -> Tensor)? = nil) -> Tensor {
+    with(Node(pullbacks.filter { !$0.nodes.isEmpty }, again: again))
   }
 }

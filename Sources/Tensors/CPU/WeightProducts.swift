@@ -5,7 +5,7 @@ import CKernels
 extension CPUBackend {
   public func products(remembering x: Tensor, _ weights: [Tensor]) -> ([Tensor], ProductInput) {
     let (left, input) = operands(both: x)
-    return (products(x, left, weights), ProductInput(transpose: input))
+    return (products(x, left, weights), ProductInput(input))
   }
 
   /// Whether a weight becomes an operand for x of so many rows: one that was just made, and with pairs all of them.
@@ -26,7 +26,7 @@ extension CPUBackend {
   }
 
   public func weightGradient(_ upstream: Tensor, input: ProductInput, adding sum: Tensor?) -> Tensor {
-    gemm(operand(MatrixView(upstream, transposed: true)), input.transpose, adding: sum)
+    gemm(operand(MatrixView(upstream, transposed: true)), input.transpose(on: self), adding: sum)
   }
 
   public func productGradients(
@@ -35,7 +35,7 @@ extension CPUBackend {
     let (rows, transpose) = operands(both: upstream)
     return (
       gemm(rows, weight: weight, transposed: true, adding: sums.input),
-      gemm(transpose, input.transpose, adding: sums.weight))
+      gemm(transpose, input.transpose(on: self), adding: sums.weight))
   }
 
   /// left `[T, inputs]` · weightᵀ → `[T, outputs]`; transposed, left `[T, outputs]` · weight → `[T, inputs]`.

@@ -27,7 +27,7 @@ extension Tensor {
     guard needsGradient else { return result }
     return result.recorded([
       Pullback(to: self) { $0.backend.gateGradients($0, gate: self, up: nil, activation: activation).gate }
-    ])
+    ], again: { backend.activate(self, activation) })
   }
 
   /// cap × tanh(x / cap): numbers bent to stay within ± cap (Gemma 2).
@@ -42,6 +42,6 @@ extension Tensor {
         let found = $0.backend.gateGradients($0, gate: self, up: up, activation: activation)
         return [found.gate, found.up]
       }
-    ])
+    ], again: { backend.gate(self, up, activation: activation) })
   }
 }

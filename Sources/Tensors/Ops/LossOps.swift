@@ -94,12 +94,19 @@ extension Tensor {
   /// - Parameter compute: gives the same each time.
   public func recomputing(_ compute: @escaping @Sendable (Tensor) -> Tensor) -> Tensor {
     let input = needsGradient ? with(nil).requiringGradient() : self
-    let result = compute(input)
+    let result = compute(input), isWanted = needsGradient
+    let fetch: @Sendable () -> Tensor
+    if let again = history?.again {
+      fetch = again
+    } else {
+      let x = with(nil)
+      fetch = { x }
+    }
     let leaves = result.leaves.filter { $0 !== input.history }
     guard result.needsGradient else { return result }
     return result.with(nil).recorded([
       Pullback(to: [history] + leaves) { upstream in
-        let input = needsGradient ? with(nil).requiringGradient() : self
+        let input = isWanted ? fetch().requiringGradient() : fetch()
         let found = compute(input).gradients(upstream: upstream, releasing: true)
         return [found[input]] + leaves.map { found[$0] }
       }

@@ -9,10 +9,11 @@ extension Tensor {
   public func products(_ weights: [Tensor]) -> [Tensor] {
     guard needsGradient || weights.contains(where: \.needsGradient) else { return backend.products(self, weights) }
     var results: [Tensor], input: ProductInput?
-    if weights.contains(where: \.needsGradient) {
+    if weights.contains(where: \.needsGradient), history?.again == nil {
       (results, input) = backend.products(remembering: self, weights)
     } else {
       results = backend.products(self, weights)
+      input = history?.again.map(ProductInput.init)
     }
     return zip(results, weights).map { result, weight in
       guard needsGradient || weight.needsGradient else { return result }

@@ -10,7 +10,7 @@ extension Tensor {
         let found = $0.backend.rmsNormGradients($0, x: self, weight: weight, epsilon: epsilon, ofWeight: ofWeight)
         return [found.x, found.weight]
       }
-    ])
+    ], again: { backend.rmsNorm(self, weight: weight, epsilon: epsilon) })
   }
 
   /// (x − mean) / √(variance + epsilon) × weight + bias over the last axis (Ba et al. 2016).
@@ -27,7 +27,8 @@ extension Tensor {
       let shape = bias.shape
       pullbacks.append(Pullback(to: bias) { $0.backend.biasGradient($0, columns: shape.count).reshaped(shape) })
     }
-    return normalized.recorded(pullbacks)
+    return normalized.recorded(
+      pullbacks, again: { backend.layerNorm(self, weight: weight, bias: bias, epsilon: epsilon) })
   }
 
   /// exp(x) / Σ exp(x) over the last axis.
