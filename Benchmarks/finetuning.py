@@ -235,7 +235,8 @@ def main():
         return peft(options)
     peers = Peers(options.peers)
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        folder, other = Path(name), Path(name) / "methods"
+        other.mkdir()
         if options.only != "methods":
             rows = compare(peers, options, folder)
             table(f"SmolLM2-135M, {options.steps} steps of {options.batch} instructions",
@@ -243,7 +244,7 @@ def main():
         if options.only != "peft":
             table(f"all-MiniLM-L6-v2, {options.steps} steps of 16 verses, four books",
                   ["method", "rate", "trained", "held-out loss", "accuracy %", "seconds", "peak MB"],
-                  classify(peers, options, folder))
+                  classify(peers, options, other))
 
 
 main()

@@ -40,12 +40,12 @@ public struct TrainingPlan: Sendable, Codable {
     tokens = isOpen ? nil : recipe.trainer.schedule.steps * perStep
     tokensOfData = dataTokens
     stateBytes = parameters * 16
-    // Of each token and layer about: the residual stream twice, queries, keys, values and what attention gives, and of
-    // the feed-forward layer gate, up and their product; products' inputs in half.
-    let kept = layers * (5 * width + 2 * keyWidth + (isGated ? 3 : 2) * hidden) * 4
+    // Of each token and layer: the residual stream twice, queries, keys, values, what attention gave, and of the
+    // feed-forward layer what enters its activation.
+    let kept = layers * (4 * width + 2 * keyWidth + (isGated ? 2 : 1) * hidden) * 4
     let perToken = switch recipe.recomputation {
     case .nothing: kept
-    case .feedForward: kept - layers * (isGated ? 2 : 1) * hidden * 4
+    case .feedForward: kept - layers * (isGated ? 1 : 0) * hidden * 4
     case .layers: layers * width * 4 + kept / layers
     }
     activationBytes = recipe.batch * length * perToken + (64 << 20)
