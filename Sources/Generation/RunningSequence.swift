@@ -32,7 +32,8 @@ final class RunningSequence: @unchecked Sendable {
   private(set) var isFinished = false
 
   init(
-    _ request: EngineRequest, after virtualTokens: [Int32], ticket: Engine.Ticket, contextLength: Int, layout: PageLayout, options: Engine.Options,
+    _ request: EngineRequest, after virtualTokens: [Int32], ticket: Engine.Ticket, contextLength: Int,
+    layout: PageLayout, options: Engine.Options,
     receive: @escaping @Sendable (EngineEvent) -> Bool
   ) {
     self.request = request

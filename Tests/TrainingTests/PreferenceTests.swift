@@ -50,7 +50,7 @@ import TrainingData
     let before = parameters.map { $0.tensor.values }
     let result = try work.step(batches: 0..<1, clip: 0, rateFactor: 1)
     #expect(abs(result.loss / expected - 1) < 1e-5)
-    let gradients = try StoredGradients(Decoder(ModelRegistry.open(fixtureURL("preferences").path))).byPath
+    let gradients = try Numbers(Decoder(ModelRegistry.open(fixtureURL("preferences").path))).byPath
     var squares = 0.0
     for (parameter, before) in zip(parameters, before) {
       let theirs = try #require(gradients[parameter.path]), largest = theirs.map(abs).max() ?? 0
@@ -73,18 +73,5 @@ import TrainingData
     _ = try Trainer(tuning.work, options: TrainerOptions(schedule: Schedule(.constant, steps: 20)), checkpoints: nil).run()
     let after = try tuning.work.evaluate()
     #expect(after[0].value < 0.6 && after[1].value == 1)
-  }
-}
-
-private final class StoredGradients: ModuleVisitor {
-  var byPath: [String: [Float]] = [:]
-
-  init(_ model: some Module) throws {
-    var model = model
-    try model.visit(self, at: ModulePath())
-  }
-
-  func visit(_ parameter: inout Tensor, role: ParameterRole, at path: ModulePath) {
-    byPath[path.description] = parameter.backend.floats(parameter).values
   }
 }

@@ -90,7 +90,7 @@ import TrainingData
 }
 
 /// All parameters of a model as numbers.
-private final class Numbers: ModuleVisitor {
+final class Numbers: ModuleVisitor {
   var byPath: [String: [Float]] = [:]
 
   init(_ model: some Module) throws {

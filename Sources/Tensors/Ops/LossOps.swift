@@ -23,7 +23,7 @@ extension Tensor {
     let (losses, sums) = crossEntropies(targets), loss = losses.total(times: factor), history = history
     guard let history else { return loss }
     var logits = with(nil)
-    self = loss
+    self = loss  // lets go of this tensor's own hold on the logits
     let gradient = logits.isHeldAlone ? logits : Tensor(shape: logits.shape, backend: logits.backend)
     let factors = Tensor(
       Array(repeating: factor, count: targets.count), shape: [targets.count], backend: logits.backend)
