@@ -82,9 +82,9 @@ static void pack_avx512(bool pairs, const float *x, size_t row_stride, size_t co
       pairs, x, row_stride, column_stride, rows, columns, panel);
 }
 static void gemm_avx512(bool pairs, const float *left, size_t left_words, size_t rows, const float *right,
-                        size_t right_rows, size_t columns, float *y, size_t stride, bool add) {
+                        size_t right_rows, size_t columns, float *y, size_t stride, bool add, mk_ahead *ahead) {
   (__builtin_cpu_supports("avx512bf16") ? gemm_native : gemm_any)(
-      pairs, left, left_words, rows, right, right_rows, columns, y, stride, add);
+      pairs, left, left_words, rows, right, right_rows, columns, y, stride, add, ahead);
 }
 
 static void peak_pairs_avx512(size_t rounds, float *sink) {

@@ -49,6 +49,15 @@ INLINE vfloat add_pairs_any(vfloat sum, vfloat x, vfloat y) {
   return fma((vfloat)(a & 0xffff0000u), (vfloat)(b & 0xffff0000u), sum);
 }
 
+// So little at a time that nothing waits for it.
+INLINE void fetch_some(mk_ahead *ahead) {
+  for (size_t i = 0; i < ahead->per_tile && ahead->lines > 0; i++, ahead->lines--) {
+    __builtin_prefetch(ahead->start + ahead->at, 0, 2);
+    ahead->at += 64;
+    if (ahead->at >= ahead->piece) ahead->start += ahead->stride, ahead->at = 0;
+  }
+}
+
 INLINE vfloat load_present(const float *p, size_t count) { return count < 16 ? load_some(p, count, 0) : load_floats(p); }
 #endif
 
@@ -127,7 +136,7 @@ INLINE void GEMM(tile)(const bool pairs, const int panels, const float *left, in
 #undef EACH
 
 INLINE void GEMM(some)(const bool pairs, const float *left, size_t left_words, size_t rows, const float *right,
-                       size_t right_rows, size_t columns, float *y, size_t stride, bool add) {
+                       size_t right_rows, size_t columns, float *y, size_t stride, bool add, mk_ahead *ahead) {
   const size_t words = pairs ? (columns + 1) / 2 : columns, panel = words * 16;
   for (size_t first = 0; first < right_rows; first += GEMM_PANELS * 16) {
     const size_t width = right_rows - first;
@@ -136,6 +145,7 @@ INLINE void GEMM(some)(const bool pairs, const float *left, size_t left_words, s
       const int present = rows - r < GEMM_ROWS ? (int)(rows - r) : GEMM_ROWS;
       float *const out = y + r * stride + first;
 #define TILE(n) GEMM(tile)(pairs, n, a, present, b, panel, words, out, stride, width, add)
+      if (ahead) fetch_some(ahead);
       if (GEMM_PANELS == 1 || width <= 16) TILE(1);
       else if (GEMM_PANELS == 2 || width <= 32) TILE(2);
       else TILE(GEMM_PANELS);
@@ -158,7 +168,7 @@ static void GEMM(peak_pairs)(size_t rounds, float *sink) {
 }
 
 static void GEMM(gemm)(bool pairs, const float *left, size_t left_words, size_t rows, const float *right,
-                       size_t right_rows, size_t columns, float *y, size_t stride, bool add) {
-  if (pairs) GEMM(some)(true, left, left_words, rows, right, right_rows, columns, y, stride, add);
-  else GEMM(some)(false, left, left_words, rows, right, right_rows, columns, y, stride, add);
+                       size_t right_rows, size_t columns, float *y, size_t stride, bool add, mk_ahead *ahead) {
+  if (pairs) GEMM(some)(true, left, left_words, rows, right, right_rows, columns, y, stride, add, ahead);
+  else GEMM(some)(false, left, left_words, rows, right, right_rows, columns, y, stride, add, ahead);
 }

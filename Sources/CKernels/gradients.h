@@ -148,9 +148,9 @@ static double NAME(sum_of_squares)(const float *x, size_t count) {
 #undef LOAD
 #undef STORE
 
-// Some columns of a panel of any format as floats `[count][16]`.
+// Some columns of a panel of any format as floats, 16 for each.
 INLINE void expand_blocks(const mk_format_id id, const uint8_t *panel, size_t columns, size_t first, size_t count,
-                          float *values) {
+                          float *values, size_t stride) {
   const mk_format f = mk_format_of(id);
   const size_t cells = columns / MK_CELL;
   const int groups = MK_CELL / f.group, words_per_group = 8 / groups;
@@ -173,7 +173,7 @@ INLINE void expand_blocks(const mk_format_id id, const uint8_t *panel, size_t co
         if (minimums) m *= -bytes_to_floats(scales), scales += 16;
       }
       for (int j = g * words_per_group; j < (g + 1) * words_per_group; j++) {
-        for (int c = 0; c < 4; c++, values += 16) {
+        for (int c = 0; c < 4; c++, values += stride) {
           const vfloat product = d * ints_to_floats((vint)(words[j] >> (8 * c) & 255) - f.offset);
           store_floats(values, minimums ? product + m : product);
         }
@@ -182,12 +182,18 @@ INLINE void expand_blocks(const mk_format_id id, const uint8_t *panel, size_t co
   }
 }
 
-static void NAME(expand)(mk_format_id id, const void *panel, size_t columns, size_t first, size_t count, float *values) {
+static void NAME(expand)(mk_format_id id, const void *panel, size_t columns, size_t first, size_t count, float *values,
+                         size_t stride) {
   switch (id) {
-#define X(name, format, ...) case format: expand_blocks(format, panel, columns, first, count, values); break;
+#define X(name, format, ...) case format: expand_blocks(format, panel, columns, first, count, values, stride); break;
     MK_BLOCK_FORMATS(X)
 #undef X
-    default:
-      for (size_t c = 0; c < count; c++) store_floats(values + c * 16, load_weights(id, panel, first + c));
+#define X(format)                                                                                            \
+  case format:                                                                                               \
+    for (size_t c = 0; c < count; c++) store_floats(values + c * stride, load_weights(format, panel, first + c)); \
+    break;
+    X(MK_F32) X(MK_F16) X(MK_BF16)
+#undef X
+    default: break;
   }
 }

@@ -57,8 +57,9 @@ private final class Crew: @unchecked Sendable {  // state is atomic, or written 
   private let aheadEnd = Atomic<UInt>(0)
   /// Until when brief regions are the caller's alone.
   private let aloneUntil = Atomic<UInt64>(0)
-  /// The running mean of what regions take; the caller's, under its lock.
-  private var usualTime: UInt64 = 0
+  /// What regions take: a running mean in which each counts for as long as it takes, so that the many short ones of
+  /// training do not hide the long ones that fill its time. The caller's, under its lock.
+  private var usualTime = 0.0
   private var body: UnsafePointer<(Int) -> Void>?
   private let callers = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
@@ -150,7 +151,10 @@ private final class Crew: @unchecked Sendable {  // state is atomic, or written 
       pthread_mutex_unlock(callers)
     }
     let start = Self.now()
-    defer { usualTime = (usualTime * 7 + Self.now() - start) / 8 }
+    defer {
+      let time = Double(Self.now() - start)
+      usualTime += (time - usualTime) * min(1, time / Self.memory)
+    }
     if usualTime < Self.brief, start < aloneUntil.load(ordering: .relaxed) {
       for chunk in 0..<chunks { body(chunk) }
       return
@@ -247,9 +251,11 @@ private final class Crew: @unchecked Sendable {  // state is atomic, or written 
   /// For how long after that the caller does brief regions alone: it would wait for a worker longer than they take.
   private static let timeAlone: UInt64 = 100_000_000
   /// For how long a worker waits for work before it parks.
-  private static let patience: UInt64 = 50_000
-  /// What makes a region brief.
-  private static let brief: UInt64 = 200_000
+  private static let patience: UInt64 = 200_000
+  /// Regions are brief when they usually take less than this.
+  private static let brief = 200_000.0
+  /// Over what time the usual is taken.
+  private static let memory = 30_000_000.0
 
   private static func now() -> UInt64 {
     var time = timespec()

@@ -15,8 +15,8 @@ public protocol TrainableModel: Module {
   func loss(of batch: TrainingBatch, factor: Float, recomputation: Recomputation) -> Tensor
 }
 
-/// Logits that are in memory at once, about 24 MB.
-private let mostLogits = 6 << 20
+/// Logits that are in memory at once, about 48 MB.
+private let mostLogits = 12 << 20
 
 /// Σ of the cross-entropy of rows that have a target.
 private func crossEntropy(

@@ -72,6 +72,14 @@ typedef struct {
   float square_correction;  // √(1 − beta2 ^ step)
 } mk_adam;
 
+/// Memory that will be wanted next: pieces of `piece` bytes, `stride` bytes from one to the next.
+typedef struct {
+  const char *start;  // of the current piece
+  size_t at, piece, stride;
+  size_t lines;       // of 64 bytes that are left to be fetched
+  size_t per_tile;    // lines to fetch with each tile of a product
+} mk_ahead;
+
 typedef struct {
   const char *name;
 
@@ -115,9 +123,10 @@ typedef struct {
   void (*combine)(float a, float b, const float *y, size_t count, float *x);
   double (*sum_of_squares)(const float *x, size_t count);
 
-  /// Columns `first ..< first + count` of a panel of a weight as floats `[count][16]`; of quantized weights both numbers
-  /// are multiples of MK_CELL.
-  void (*expand)(mk_format_id format, const void *panel, size_t columns, size_t first, size_t count, float *values);
+  /// Columns `first ..< first + count` of a panel of a weight as floats, 16 for each column, `stride` apart; of quantized
+  /// weights both numbers are multiples of MK_CELL.
+  void (*expand)(mk_format_id format, const void *panel, size_t columns, size_t first, size_t count, float *values,
+                 size_t stride);
 
   // Products of two matrices, y `[rows, right rows]` = left · rightᵀ, both in panels of 16 rows (gemm.h): floats
   /// `[columns][16]`, or pairs of bf16 `[(columns + 1) / 2][16]`.
@@ -126,8 +135,9 @@ typedef struct {
                float *panel);
   /// - left_words: from one left panel to the next; more than these columns take where they are a part of more.
   /// - add: whether the products are added to what y holds.
+  /// - ahead: what to bring near meanwhile, or NULL.
   void (*gemm)(bool pairs, const float *left, size_t left_words, size_t rows, const float *right, size_t right_rows,
-               size_t columns, float *y, size_t stride, bool add);
+               size_t columns, float *y, size_t stride, bool add, mk_ahead *ahead);
 
   // Attention over keys and values in f32. `width` is a multiple of 16.
   /// Scores of up to 4 queries with all keys: keys `[panels][width][16]` → scores `[16 panels]` each.

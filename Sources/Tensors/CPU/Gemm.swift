@@ -163,7 +163,7 @@ extension CPUBackend {
         let row = block / across * height, column = block % across * width
         kernels.gemm(
           a.isPairs, a.start + row * words, words, min(height, a.rows - row), b.start + column * words,
-          min(width, b.rows - column), a.columns, out + row * b.rows + column, b.rows, adds)
+          min(width, b.rows - column), a.columns, out + row * b.rows + column, b.rows, adds, nil)
       }
     }
     return y

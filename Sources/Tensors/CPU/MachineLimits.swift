@@ -34,8 +34,8 @@ public struct MachineLimits: Sendable, Codable {
       }
     }
     func peak(_ loop: @escaping (Int, UnsafeMutablePointer<Float>?) -> Void, operationsPerRound: Double) -> Double {
-      let rounds = 100_000
-      return best(of: 5, amount: Double(rounds * backend.threadCount) * operationsPerRound) {
+      let rounds = 1_000_000  // some milliseconds: waking threads is nothing beside it
+      return best(of: 9, amount: Double(rounds * backend.threadCount) * operationsPerRound) {
         backend.pool.run(chunks: backend.threadCount) { _ in
           withUnsafeTemporaryAllocation(of: Float.self, capacity: 16) { floats in
             floats.initialize(repeating: 0.5)

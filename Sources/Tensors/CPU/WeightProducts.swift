@@ -59,6 +59,7 @@ extension CPUBackend {
         let top = heights * part / parts * WeightBlocks.leftRows
         let bottom = min(a.rows, heights * (part + 1) / parts * WeightBlocks.leftRows)
         let memory = blocks.scratch()
+        var ahead = blocks.ahead(of: rows.upperBound..<min(count, rows.upperBound + WeightBlocks.rows), leftRows: bottom - top)
         guard let panels = memory.bytes.baseAddress?.assumingMemoryBound(to: Float.self) else { return }
         for column in stride(from: 0, to: a.columns, by: WeightBlocks.columns) {
           let columns = column..<min(a.columns, column + WeightBlocks.columns)
@@ -67,7 +68,7 @@ extension CPUBackend {
           for row in stride(from: top, to: bottom, by: WeightBlocks.leftRows) {
             kernels.gemm(
               a.isPairs, a.start + row * a.words + word * 16, a.words, min(WeightBlocks.leftRows, bottom - row), panels,
-              rows.count, columns.count, out + row * count + first, count, adds || column > 0)
+              rows.count, columns.count, out + row * count + first, count, adds || column > 0, &ahead)
           }
         }
         withExtendedLifetime(memory) {}
@@ -82,6 +83,8 @@ private struct WeightBlocks: @unchecked Sendable {  // of a weight that nobody c
   /// Rows and columns of a block of the right operand, and left rows that it is multiplied with at a time: all of it
   /// fits into a processor's own cache. Sums of more columns than these are added up block by block.
   static let rows = 96, columns = 1536, leftRows = 128
+  /// Columns of 16 rows whose floats stay in the nearest cache.
+  private static let near = 256
 
   private let source: UnsafeRawPointer
   private let outputs, inputs: Int
@@ -99,8 +102,31 @@ private struct WeightBlocks: @unchecked Sendable {  // of a weight that nobody c
 
   private var panelFloats: Int { GemmPanels.floats(rows: Self.rows, columns: Self.columns, isPairs: isPairs) }
 
-  /// Memory for a block, and behind it for a panel as floats.
-  func scratch() -> Storage { Storage(byteCount: 4 * (panelFloats + 16 * Self.columns)) }
+  /// Memory for a block, and behind it for floats on the way into it.
+  func scratch() -> Storage { Storage(byteCount: 4 * (panelFloats + max(16 * Self.near, 32 * Self.rows))) }
+
+  /// What will be read for these rows, to be fetched while another block is multiplied with so many left rows.
+  func ahead(of rows: Range<Int>, leftRows: Int) -> mk_ahead {
+    let columns = isTransposed ? outputs : inputs
+    var ahead = mk_ahead()
+    guard !rows.isEmpty else { return ahead }
+    if isTransposed {
+      // Of each panel, or of each row, some columns.
+      let bytes = isPacked ? mk_panel_bytes(format, inputs) : 4 * inputs
+      ahead.start = (source + bytes * rows.lowerBound / inputs).assumingMemoryBound(to: CChar.self)
+      ahead.piece = bytes * rows.count / inputs
+      ahead.stride = bytes
+      ahead.lines = (ahead.piece + 63) / 64 * (isPacked ? (columns + 15) / 16 : columns)
+    } else {
+      let bytes = isPacked ? mk_panel_bytes(format, inputs) / 16 : 4 * inputs
+      ahead.start = (source + bytes * rows.lowerBound).assumingMemoryBound(to: CChar.self)
+      ahead.piece = bytes * rows.count
+      ahead.lines = (ahead.piece + 63) / 64
+    }
+    let tiles = (leftRows + 7) / 8 * ((Self.rows + 47) / 48) * ((columns + Self.columns - 1) / Self.columns)
+    ahead.per_tile = (ahead.lines + tiles - 1) / tiles
+    return ahead
+  }
 
   /// Packs rows and columns of the weight, or of its transpose, both from a multiple of 16 on.
   func pack(
@@ -109,19 +135,34 @@ private struct WeightBlocks: @unchecked Sendable {  // of a weight that nobody c
     let panels = GemmPanels(start: target, rows: rows.count, columns: columns.count, isPairs: isPairs)
     guard isPacked else { return packRows(rows, columns, to: panels, kernels) }
     let values = target + panelFloats, panelBytes = mk_panel_bytes(format, inputs)
-    let turned = isTransposed ? columns : rows, straight = isTransposed ? rows : columns
-    for first in stride(from: turned.lowerBound, to: turned.upperBound, by: 16) {
-      let present = min(16, turned.upperBound - first), index = (first - turned.lowerBound) / 16
-      kernels.expand(format, source + first / 16 * panelBytes, inputs, straight.lowerBound, straight.count, values)
-      guard isTransposed else {
-        kernels.pack(isPairs, values, 1, 16, present, columns.count, target + index * 16 * panels.words)
-        continue
+    isTransposed ? packTranspose(rows, columns) : packStraight(rows, columns)
+
+    /// 16 rows at a time, so many columns that they stay in the nearest cache.
+    func packStraight(_ rows: Range<Int>, _ columns: Range<Int>) {
+      for first in stride(from: rows.lowerBound, to: rows.upperBound, by: 16) {
+        let panel = source + first / 16 * panelBytes, out = target + (first - rows.lowerBound) * panels.words
+        for column in stride(from: columns.lowerBound, to: columns.upperBound, by: Self.near) {
+          let count = min(Self.near, columns.upperBound - column), at = column - columns.lowerBound
+          kernels.expand(format, panel, inputs, column, count, values, 16)
+          kernels.pack(
+            isPairs, values, 1, 16, min(16, rows.upperBound - first), count, out + (isPairs ? at / 2 : at) * 16)
+        }
       }
-      // These 16 outputs are columns of every panel.
-      let word = index * (isPairs ? 8 : 16)
-      for row in stride(from: 0, to: rows.count, by: 16) {
-        kernels.pack(
-          isPairs, values + row * 16, 16, 1, min(16, rows.count - row), present, target + (row * panels.words + word * 16))
+    }
+
+    /// Rows of the transpose are columns of panels: those of two panels at a time make pairs of whole vectors.
+    func packTranspose(_ rows: Range<Int>, _ columns: Range<Int>) {
+      for first in stride(from: columns.lowerBound, to: columns.upperBound, by: 32) {
+        let present = min(32, columns.upperBound - first), at = first - columns.lowerBound
+        for half in stride(from: 0, to: present, by: 16) {
+          let panel = source + (first + half) / 16 * panelBytes
+          kernels.expand(format, panel, inputs, rows.lowerBound, rows.count, values + half, 32)
+        }
+        for row in stride(from: 0, to: rows.count, by: 16) {
+          kernels.pack(
+            isPairs, values + row * 32, 32, 1, min(16, rows.count - row), present,
+            target + (row * panels.words + (isPairs ? at / 2 : at) * 16))
+        }
       }
     }
   }
