@@ -23,7 +23,7 @@ public struct Bottleneck: AdapterProjection {
 
   public func callAsFunction(_ x: Tensor) -> Tensor { adapted(base(x)) }
 
-  public var inputWeights: [Tensor]? { base.inputWeights }
+  public var inputFactors: [Factor]? { base.inputFactors }
 
   public func result(of products: ArraySlice<Tensor>) -> Tensor { adapted(base.result(of: products)) }
 

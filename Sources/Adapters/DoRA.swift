@@ -53,7 +53,7 @@ public struct DoRA: AdapterProjection {
   /// As in ``LoRA``, the own matrix comes first.
   private var weights: [Tensor] { [packed?.a ?? a, weight] }
 
-  public var inputWeights: [Tensor]? { weights }
+  public var inputFactors: [Factor]? { weights.map { Factor($0) } }
 
   public func result(of products: ArraySlice<Tensor>) -> Tensor {
     let inner = products[products.startIndex], product = products[products.startIndex + 1]

@@ -14,7 +14,7 @@ public struct IA3: AdapterProjection {
     scalesInput ? base(x.scaled(columns: factors)) : base(x).scaled(columns: factors)
   }
 
-  public var inputWeights: [Tensor]? { scalesInput ? nil : base.inputWeights }
+  public var inputFactors: [Factor]? { scalesInput ? nil : base.inputFactors }
 
   public func result(of products: ArraySlice<Tensor>) -> Tensor { base.result(of: products).scaled(columns: factors) }
 

@@ -21,18 +21,29 @@ public struct LoRA: AdapterProjection {
   }
 
   public func callAsFunction(_ x: Tensor) -> Tensor {
-    if let weights = inputWeights { return result(of: x.products(weights)[...]) }
+    if let inputFactors { return result(of: x.products(inputFactors)[...]) }
     return base(x) + correction(x.product(first))
   }
 
   private var first: Tensor { packed?.a ?? a }
 
+  /// Whether the base is a matrix and nothing more, to which this is a correction while it learns.
+  private func corrects(_ factors: [Factor]) -> Bool {
+    packed == nil && factors.count == 1 && factors[0].correction == nil && !factors[0].weight.needsGradient
+  }
+
   /// The own matrix comes first: what follows the last one in memory is fetched ahead, and base weights follow in the
   /// order in which they are used.
-  public var inputWeights: [Tensor]? { base.inputWeights.map { [first] + $0 } }
+  public var inputFactors: [Factor]? {
+    base.inputFactors.map { factors in
+      corrects(factors)
+        ? [Factor(factors[0].weight, correction: LowRank(a: a, b: b, scale: scale))] : [Factor(first)] + factors
+    }
+  }
 
   public func result(of products: ArraySlice<Tensor>) -> Tensor {
-    base.result(of: products.dropFirst()) + correction(products[products.startIndex])
+    if let factors = base.inputFactors, corrects(factors) { return base.result(of: products) }
+    return base.result(of: products.dropFirst()) + correction(products[products.startIndex])
   }
 
   private func correction(_ inner: Tensor) -> Tensor {

@@ -4,6 +4,7 @@
 #pragma STDC FP_CONTRACT OFF
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c"))), \
                              apply_to = function)
+#define MASKS  // loads and stores of some lanes
 #include "lanes.h"
 #define NAME(x) x##_avx512
 #define FLOAT_TOKENS 8  // tokens and sums that fit into registers in products with floats
@@ -85,6 +86,11 @@ static void gemm_avx512(bool pairs, const float *left, size_t left_words, size_t
                         size_t right_rows, size_t columns, float *y, size_t stride, bool add, mk_ahead *ahead) {
   (__builtin_cpu_supports("avx512bf16") ? gemm_native : gemm_any)(
       pairs, left, left_words, rows, right, right_rows, columns, y, stride, add, ahead);
+}
+
+static void gemm_rows_avx512(const float *left, size_t rows, const float *right, size_t right_stride, size_t count,
+                             size_t columns, float *y, size_t stride, bool add) {
+  gemm_rows_any(left, rows, right, right_stride, count, columns, y, stride, add);
 }
 
 static void peak_pairs_avx512(size_t rounds, float *sink) {

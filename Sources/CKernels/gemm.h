@@ -106,15 +106,22 @@ static void GEMM(pack)(bool pairs, const float *x, size_t row_stride, size_t col
   }
 }
 
-// Sums stay in registers from the first to the last: every loop over them is unrolled.
+// Sums stay in registers from the first to the last: every loop over them is unrolled. Vectors of the right operand are
+// `apart` floats from one panel to the next and `step` from one word to the next; with `fits` the last one can be read
+// whole.
 #define EACH _Pragma("clang loop unroll(full)") for
-INLINE void GEMM(tile)(const bool pairs, const int panels, const float *left, int rows, const float *right,
-                       size_t panel_floats, size_t words, float *y, size_t stride, size_t width, bool add) {
+INLINE void GEMM(tile)(const bool pairs, const int panels, const bool fits, const float *left, int rows,
+                       const float *right, size_t apart, size_t step, size_t words, float *y, size_t stride,
+                       size_t width, bool add) {
+  const size_t last = width - (size_t)(panels - 1) * 16;  // lanes of the last panel; the others are whole
   vfloat sums[GEMM_ROWS][GEMM_PANELS];
   EACH (int r = 0; r < GEMM_ROWS; r++) EACH (int p = 0; p < panels; p++) sums[r][p] = all(0);
   for (size_t k = 0; k < words; k++) {
     vfloat v[GEMM_PANELS];
-    EACH (int p = 0; p < panels; p++) v[p] = load_floats(right + (size_t)p * panel_floats + k * 16);
+    EACH (int p = 0; p < panels; p++) {
+      const float *const at = right + (size_t)p * apart + k * step;
+      v[p] = fits || p < panels - 1 ? load_floats(at) : load_some(at, last, 0);
+    }
     EACH (int r = 0; r < GEMM_ROWS; r++) {
       const vfloat x = all(left[k * 16 + (size_t)r]);
       EACH (int p = 0; p < panels; p++) {
@@ -122,7 +129,6 @@ INLINE void GEMM(tile)(const bool pairs, const int panels, const float *left, in
       }
     }
   }
-  const size_t last = width - (size_t)(panels - 1) * 16;  // lanes of the last panel; the others are whole
   EACH (int r = 0; r < GEMM_ROWS; r++) {
     if (r >= rows) continue;
     EACH (int p = 0; p < panels; p++) {
@@ -144,11 +150,31 @@ INLINE void GEMM(some)(const bool pairs, const float *left, size_t left_words, s
       const float *const a = left + r / 16 * left_words * 16 + r % 16, *const b = right + first * words;
       const int present = rows - r < GEMM_ROWS ? (int)(rows - r) : GEMM_ROWS;
       float *const out = y + r * stride + first;
-#define TILE(n) GEMM(tile)(pairs, n, a, present, b, panel, words, out, stride, width, add)
+#define TILE(n) GEMM(tile)(pairs, n, true, a, present, b, panel, 16, words, out, stride, width, add)
       if (ahead) fetch_some(ahead);
       if (GEMM_PANELS == 1 || width <= 16) TILE(1);
       else if (GEMM_PANELS == 2 || width <= 32) TILE(2);
       else TILE(GEMM_PANELS);
+#undef TILE
+    }
+  }
+}
+
+static void GEMM(gemm_rows)(const float *left, size_t rows, const float *right, size_t right_stride, size_t count,
+                            size_t columns, float *y, size_t stride, bool add) {
+  for (size_t first = 0; first < columns; first += GEMM_PANELS * 16) {
+    const size_t width = columns - first;
+    for (size_t r = 0; r < rows; r += GEMM_ROWS) {
+      const float *const a = left + r / 16 * count * 16 + r % 16;
+      const int present = rows - r < GEMM_ROWS ? (int)(rows - r) : GEMM_ROWS;
+#define TILE(n, fits) \
+  GEMM(tile)(false, n, fits, a, present, right + first, 16, right_stride, count, y + r * stride + first, stride, width, add)
+      if (width >= GEMM_PANELS * 16) TILE(GEMM_PANELS, true);
+      else if (GEMM_PANELS == 1 || width < 16) TILE(1, false);
+      else if (width == 16) TILE(1, true);
+      else if (GEMM_PANELS == 2 || width < 32) TILE(2, false);
+      else if (width == 32) TILE(2, true);
+      else TILE(GEMM_PANELS, false);
 #undef TILE
     }
   }

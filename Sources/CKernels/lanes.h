@@ -71,7 +71,16 @@ INLINE vfloat sum_of(vfloat x, vfloat y) { return x + y; }
 INLINE float sum_lanes(vfloat v) { FOLD(v, sum_of); return v[0]; }
 INLINE float max_lanes(vfloat v) { FOLD(v, larger); return v[0]; }
 
-// The first `count` < 16 floats, the other lanes `rest`.
+// The first `count` < 16 floats, the other lanes `rest`; and back.
+#ifdef MASKS
+INLINE vfloat load_some(const float *p, size_t count, float rest) {
+  return (vfloat)_mm512_mask_loadu_ps((__m512)all(rest), (__mmask16)((1u << count) - 1), p);
+}
+
+INLINE void store_some(float *p, vfloat v, size_t count) {
+  _mm512_mask_storeu_ps(p, (__mmask16)((1u << count) - 1), (__m512)v);
+}
+#else
 INLINE vfloat load_some(const float *p, size_t count, float rest) {
   float x[16];
   for (size_t i = 0; i < 16; i++) x[i] = i < count ? p[i] : rest;
@@ -83,6 +92,7 @@ INLINE void store_some(float *p, vfloat v, size_t count) {
   store_floats(x, v);
   memcpy(p, x, count * sizeof(float));
 }
+#endif
 
 // e^x, within 1.5 units in the last place: Cephes' expf polynomial on x − n ln 2. Below −87.3 the result is 0. Answers
 // NaN to NaN.

@@ -57,6 +57,7 @@ const mk_kernels NAME(mk_kernels) = {
     .expand = NAME(expand),
     .pack = GEMM_ENTRY(pack),
     .gemm = GEMM_ENTRY(gemm),
+    .gemm_rows = GEMM_ENTRY(gemm_rows),
     .dense_scores = NAME(dense_scores),
     .softmax = NAME(softmax),
     .dense_values = NAME(dense_values),

@@ -20,7 +20,7 @@ public struct MLP: FeedForward {
   }
 
   public func callAsFunction(_ x: Tensor, recomputes: Bool) -> Tensor {
-    down(recomputes ? x.recomputing { hidden($0) } : hidden(x))
+    down(recomputes ? x.recomputing(keepsResult: false) { hidden($0) } : hidden(x))
   }
 
   private func hidden(_ x: Tensor) -> Tensor { up(x).activated(activation) }
@@ -45,7 +45,7 @@ public struct GatedMLP: FeedForward {
   }
 
   public func callAsFunction(_ x: Tensor, recomputes: Bool) -> Tensor {
-    down(recomputes ? x.recomputing { hidden($0) } : hidden(x))
+    down(recomputes ? x.recomputing(keepsResult: false) { hidden($0) } : hidden(x))
   }
 
   private func hidden(_ x: Tensor) -> Tensor {

@@ -14,17 +14,28 @@ public protocol Projection: Module {
   /// What is added to the product, `[outputs]`; nil for none.
   var bias: Tensor? { get }
 
-  /// The matrices `[…, inputs]` with which the map multiplies what it is given, before anything else; nil where it
-  /// must see its input. So wrappers share in the one op of several maps.
-  var inputWeights: [Tensor]? { get }
+  /// What the map multiplies its input with, before anything else; nil where it must see its input. So wrappers share
+  /// in the one op of several maps.
+  var inputFactors: [Factor]? { get }
 
-  /// The map's result, of the products with ``inputWeights`` in their order.
+  /// The map's result, of the products with ``inputFactors`` in their order.
   func result(of products: ArraySlice<Tensor>) -> Tensor
+}
+
+/// A matrix `[…, inputs]` that an input is multiplied with.
+public struct Factor: Sendable {
+  public var weight: Tensor
+  /// What is added to the weight, which then is a constant.
+  public var correction: LowRank?
+
+  public init(_ weight: Tensor, correction: LowRank? = nil) {
+    (self.weight, self.correction) = (weight, correction)
+  }
 }
 
 extension Projection {
   public var bias: Tensor? { nil }
-  public var inputWeights: [Tensor]? { plainWeight.map { [$0] } }
+  public var inputFactors: [Factor]? { plainWeight.map { [Factor($0)] } }
 
   public func result(of products: ArraySlice<Tensor>) -> Tensor {
     let product = products[products.startIndex]
@@ -56,11 +67,22 @@ public struct Linear: Projection {
 
 /// Applies several projections to the same input, in one op where they allow it.
 public func project(_ x: Tensor, _ projections: [any Projection]) -> [Tensor] {
-  let weights = projections.compactMap(\.inputWeights)
-  guard weights.count == projections.count else { return projections.map { $0(x) } }
-  var products = x.products(weights.flatMap { $0 })[...]
-  return zip(projections, weights).map { projection, weights in
-    defer { products = products.dropFirst(weights.count) }
-    return projection.result(of: products.prefix(weights.count))
+  let factors = projections.compactMap(\.inputFactors)
+  guard factors.count == projections.count else { return projections.map { $0(x) } }
+  var products = x.products(factors.flatMap { $0 })[...]
+  return zip(projections, factors).map { projection, factors in
+    defer { products = products.dropFirst(factors.count) }
+    return projection.result(of: products.prefix(factors.count))
+  }
+}
+
+extension Tensor {
+  /// x `[T, inputs]` times each factor, transposed → `[T, outputs]` each.
+  public func products(_ factors: [Factor]) -> [Tensor] {
+    var plain = products(factors.filter { $0.correction == nil }.map(\.weight))[...]
+    let corrected = factors.filter { $0.correction != nil }
+    guard !corrected.isEmpty else { return Array(plain) }
+    var others = products(corrected.map(\.weight), corrected.compactMap(\.correction))[...]
+    return factors.map { $0.correction == nil ? plain.removeFirst() : others.removeFirst() }
   }
 }

@@ -108,6 +108,16 @@ public protocol Backend: AnyObject, Sendable {
     _ upstream: Tensor, weight: Tensor, input: ProductInput, adding sums: (input: Tensor?, weight: Tensor?)
   ) -> (input: Tensor, weight: Tensor)
 
+  /// ``products(_:_:)`` with weights that have a low-rank correction each → results, and x · aᵀ × scale for each, which
+  /// gradients read.
+  func products(_ x: Tensor, _ weights: [Tensor], _ corrections: [LowRank]) -> (results: [Tensor], inner: [Tensor])
+
+  /// Of one of these products with respect to a and b, and to x where the weight is given. Sums are added to in place.
+  func lowRankGradients(
+    _ upstream: Tensor, x: Tensor, weight: Tensor?, _ correction: LowRank, inner: Tensor,
+    adding sums: (input: Tensor?, a: Tensor?)
+  ) -> (input: Tensor?, a: Tensor, b: Tensor)
+
   /// Of ``rows(of:at:)`` with respect to a table of this shape: each row the sum of its uses.
   func rowsGradient(_ upstream: Tensor, at indices: [Int32], of shape: Shape, adding sum: Tensor?) -> Tensor
 

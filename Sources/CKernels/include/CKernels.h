@@ -138,6 +138,10 @@ typedef struct {
   /// - ahead: what to bring near meanwhile, or NULL.
   void (*gemm)(bool pairs, const float *left, size_t left_words, size_t rows, const float *right, size_t right_rows,
                size_t columns, float *y, size_t stride, bool add, mk_ahead *ahead);
+  /// y `[rows, columns]` = left · right, in floats: left in panels `[count][16]`, right `[count, columns]` in rows as it
+  /// is, `right_stride` apart. For few rows, where packing would take longer than the product.
+  void (*gemm_rows)(const float *left, size_t rows, const float *right, size_t right_stride, size_t count,
+                    size_t columns, float *y, size_t stride, bool add);
 
   // Attention over keys and values in f32. `width` is a multiple of 16.
   /// Scores of up to 4 queries with all keys: keys `[panels][width][16]` → scores `[16 panels]` each.

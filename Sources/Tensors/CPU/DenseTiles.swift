@@ -68,13 +68,11 @@ private struct DenseWork {
 
   /// The keys of one head with 16 of them side by side, as lanes.
   private func pack(_ span: DenseAttention.Span, _ keyHead: Int, into packed: UnsafeMutablePointer<Float>) {
+    let start = keys + (span.keys.lowerBound * keyHeads + keyHead) * width
     for first in stride(from: 0, to: span.keys.count, by: 16) {
-      let out = packed + first * width, present = min(16, span.keys.count - first)
-      if present < 16 { out.update(repeating: 0, count: 16 * width) }
-      for lane in 0..<present {
-        let key = keys + ((span.keys.lowerBound + first + lane) * keyHeads + keyHead) * width
-        for column in 0..<width { out[column * 16 + lane] = key[column] }
-      }
+      kernels.pack(
+        false, start + first * keyHeads * width, keyHeads * width, 1, min(16, span.keys.count - first), width,
+        packed + first * width)
     }
   }
 
@@ -97,14 +95,19 @@ private struct DenseWork {
             scores[index] = memory + index * panels * 16
             weights[index] = UnsafePointer(memory + index * panels * 16)
           }
+          var end = 0
+          for index in 0..<count {
+            let visible = attention.visible(from: span.start + rows.lowerBound + index, of: span)
+            (first[index], last[index]) = (visible.lowerBound, visible.upperBound)
+            end = max(end, visible.upperBound)
+          }
+          // Keys that none of these queries sees are left out.
+          let panels = (end + 15) / 16
           kernels.dense_scores(inputs, Int32(count), packed, panels, width, scores)
           for index in 0..<count {
-            let position = span.start + rows.lowerBound + index
-            let visible = attention.visible(from: position, of: span)
-            (first[index], last[index]) = (visible.lowerBound, visible.upperBound)
             kernels.softmax(
-              scores[index], panels * 16, visible.lowerBound, visible.upperBound, attention.scale,
-              bias.map { $0 - position }, attention.softCap ?? 0)
+              scores[index], panels * 16, first[index], last[index], attention.scale,
+              bias.map { $0 - (span.start + rows.lowerBound + index) }, attention.softCap ?? 0)
           }
           kernels.dense_values(
             weights, Int32(count), values + (span.keys.lowerBound * keyHeads + head / group) * width,

@@ -32,21 +32,34 @@ struct MatrixView {
     (self.start, self.rows, self.columns, self.stride) = (start, rows, columns, stride)
     self.isTransposed = isTransposed
   }
+
+  func part(_ rows: Range<Int>) -> MatrixView {
+    MatrixView(
+      start + rows.lowerBound * (isTransposed ? 1 : stride), rows: rows.count, columns: columns, stride: stride,
+      isTransposed: isTransposed)
+  }
 }
 
 /// The panels of one operand. Threads share it as plain pointers; who makes it keeps its memory alive.
 struct GemmPanels: @unchecked Sendable {  // written by who made them, before they are shared
   let start: UnsafeMutablePointer<Float>
   let rows, columns: Int
+  /// Columns of another matrix behind these, from a whole word on: so a product with both is one sum.
+  var tail = 0
   let isPairs: Bool
 
   /// Words of a lane: a float or a pair of bf16 each.
-  var words: Int { isPairs ? (columns + 1) / 2 : columns }
+  var words: Int { ownWords + Self.words(tail, isPairs) }
+  private var ownWords: Int { Self.words(columns, isPairs) }
+  /// Columns of a product with all, the one that fills up the last own word included.
+  var width: Int { tail == 0 ? columns : ownWords * (isPairs ? 2 : 1) + tail }
   var panels: Int { (rows + 15) / 16 }
 
+  private static func words(_ columns: Int, _ isPairs: Bool) -> Int { isPairs ? (columns + 1) / 2 : columns }
+
   /// Floats of memory that the panels of such a matrix take.
-  static func floats(rows: Int, columns: Int, isPairs: Bool) -> Int {
-    (rows + 15) / 16 * 16 * (isPairs ? (columns + 1) / 2 : columns)
+  static func floats(rows: Int, columns: Int, tail: Int = 0, isPairs: Bool) -> Int {
+    (rows + 15) / 16 * 16 * (words(columns, isPairs) + words(tail, isPairs))
   }
 
   /// Packs panel `index` of a matrix of this size.
@@ -58,6 +71,16 @@ struct GemmPanels: @unchecked Sendable {  // written by who made them, before th
 
   func pack(_ matrix: MatrixView, _ kernels: borrowing mk_kernels) {
     for index in 0..<panels { pack(index, of: matrix, kernels) }
+  }
+
+  /// Packs what stands behind the columns, of as many rows.
+  func pack(tail matrix: MatrixView, _ kernels: borrowing mk_kernels) {
+    let (row, column) = matrix.isTransposed ? (1, matrix.stride) : (matrix.stride, 1)
+    for first in stride(from: 0, to: rows, by: 16) {
+      kernels.pack(
+        isPairs, matrix.start + first * row, row, column, min(16, rows - first), matrix.columns,
+        start + (first * words + ownWords * 16))
+    }
   }
 
   /// Packs some columns of all panels of a matrix whose columns lie side by side: so memory is read forwards.
@@ -77,10 +100,11 @@ struct GemmOperand: Sendable {
   let panels: GemmPanels
   private let storage: Storage
 
-  init(rows: Int, columns: Int, isPairs: Bool) {
-    storage = Storage(byteCount: 4 * GemmPanels.floats(rows: rows, columns: columns, isPairs: isPairs))
+  init(rows: Int, columns: Int, tail: Int = 0, isPairs: Bool) {
+    storage = Storage(byteCount: 4 * GemmPanels.floats(rows: rows, columns: columns, tail: tail, isPairs: isPairs))
     panels = GemmPanels(
-      start: storage.bytes.bindMemory(to: Float.self).baseAddress!, rows: rows, columns: columns, isPairs: isPairs)
+      start: storage.bytes.bindMemory(to: Float.self).baseAddress!, rows: rows, columns: columns, tail: tail,
+      isPairs: isPairs)
   }
 }
 
@@ -114,9 +138,11 @@ public final class ProductInput: Sendable {
 extension CPUBackend {
   var multipliesPairs: Bool { precision == .bf16 }
 
-  /// The operand of an `f32` matrix in rows.
-  func operand(_ matrix: MatrixView) -> GemmOperand {
-    let operand = GemmOperand(rows: matrix.rows, columns: matrix.columns, isPairs: multipliesPairs)
+  /// The operand of an `f32` matrix in rows, in pairs where they are what products multiply.
+  /// - Parameter tail: columns that are left free behind it.
+  func operand(_ matrix: MatrixView, tail: Int = 0, isPairs: Bool? = nil) -> GemmOperand {
+    let isPairs = isPairs ?? multipliesPairs
+    let operand = GemmOperand(rows: matrix.rows, columns: matrix.columns, tail: tail, isPairs: isPairs)
     let panels = operand.panels
     guard matrix.isTransposed else {
       overRows(panels.panels, elementsPerRow: 4 * matrix.columns) { range in

@@ -41,13 +41,16 @@ extension CPUBackend {
   /// left `[T, inputs]` · weightᵀ → `[T, outputs]`; transposed, left `[T, outputs]` · weight → `[T, inputs]`.
   /// - Parameters:
   ///   - weight: `[outputs, inputs]`, of any data type in panels, or `f32` in rows.
+  ///   - tail: columns behind those of the weight, or of its transpose, for what is in the left tail.
   ///   - sum: what the products are added to, in place; nobody else holds it.
-  private func gemm(_ left: GemmOperand, weight: Tensor, transposed: Bool, adding sum: Tensor? = nil) -> Tensor {
+  func gemm(
+    _ left: GemmOperand, weight: Tensor, transposed: Bool, tail: MatrixView? = nil, adding sum: Tensor? = nil
+  ) -> Tensor {
     let weight = weight.layout == .panels ? weight : floats(weight), a = left.panels
     let count = transposed ? weight.shape.columns : weight.shape.rows
     let y = sum ?? Tensor(shape: [a.rows, count], backend: self), out = y.pointer, adds = sum != nil
     guard a.rows > 0, count > 0 else { return y }
-    let blocks = WeightBlocks(weight, transposed: transposed, isPairs: a.isPairs)
+    let blocks = WeightBlocks(weight, transposed: transposed, tail: tail, isPairs: a.isPairs)
     let across = (count + WeightBlocks.rows - 1) / WeightBlocks.rows
     // Few blocks are packed by several threads, each for some of the left rows.
     let heights = (a.rows + WeightBlocks.leftRows - 1) / WeightBlocks.leftRows
@@ -64,11 +67,11 @@ extension CPUBackend {
         for column in stride(from: 0, to: a.columns, by: WeightBlocks.columns) {
           let columns = column..<min(a.columns, column + WeightBlocks.columns)
           let word = a.isPairs ? column / 2 : column
-          blocks.pack(rows, columns, to: panels, kernels)
+          let width = blocks.pack(rows, columns, to: panels, kernels)
           for row in stride(from: top, to: bottom, by: WeightBlocks.leftRows) {
             kernels.gemm(
               a.isPairs, a.start + row * a.words + word * 16, a.words, min(WeightBlocks.leftRows, bottom - row), panels,
-              rows.count, columns.count, out + row * count + first, count, adds || column > 0, &ahead)
+              rows.count, width, out + row * count + first, count, adds || column > 0, &ahead)
           }
         }
         withExtendedLifetime(memory) {}
@@ -90,17 +93,21 @@ private struct WeightBlocks: @unchecked Sendable {  // of a weight that nobody c
   private let outputs, inputs: Int
   private let format: mk_format_id
   private let isTransposed, isPairs, isPacked: Bool
+  private let tail: MatrixView?
 
-  init(_ weight: Tensor, transposed: Bool, isPairs: Bool) {
+  init(_ weight: Tensor, transposed: Bool, tail: MatrixView?, isPairs: Bool) {
     source = UnsafeRawPointer(weight.storage.bytes.baseAddress!)
     (outputs, inputs) = (weight.shape.rows, weight.shape.columns)
     format = weight.dataType.code
     isTransposed = transposed
     self.isPairs = isPairs
     isPacked = weight.layout == .panels
+    self.tail = tail
   }
 
-  private var panelFloats: Int { GemmPanels.floats(rows: Self.rows, columns: Self.columns, isPairs: isPairs) }
+  private var panelFloats: Int {
+    GemmPanels.floats(rows: Self.rows, columns: Self.columns, tail: tail?.columns ?? 0, isPairs: isPairs)
+  }
 
   /// Memory for a block, and behind it for floats on the way into it.
   func scratch() -> Storage { Storage(byteCount: 4 * (panelFloats + max(16 * Self.near, 32 * Self.rows))) }
@@ -128,12 +135,27 @@ private struct WeightBlocks: @unchecked Sendable {  // of a weight that nobody c
     return ahead
   }
 
-  /// Packs rows and columns of the weight, or of its transpose, both from a multiple of 16 on.
+  /// Packs rows and columns of the weight, or of its transpose, both from a multiple of 16 on, and behind the last column
+  /// the tail. Gives back the columns of a product with what was packed.
   func pack(
     _ rows: Range<Int>, _ columns: Range<Int>, to target: UnsafeMutablePointer<Float>, _ kernels: borrowing mk_kernels
+  ) -> Int {
+    let isLast = columns.upperBound == (isTransposed ? outputs : inputs), tail = isLast ? tail : nil
+    let panels = GemmPanels(
+      start: target, rows: rows.count, columns: columns.count, tail: tail?.columns ?? 0, isPairs: isPairs)
+    if isPacked {
+      packPanels(rows, columns, to: panels, kernels)
+    } else {
+      packRows(rows, columns, to: panels, kernels)
+    }
+    if let tail { panels.pack(tail: tail.part(rows), kernels) }
+    return panels.width
+  }
+
+  private func packPanels(
+    _ rows: Range<Int>, _ columns: Range<Int>, to panels: GemmPanels, _ kernels: borrowing mk_kernels
   ) {
-    let panels = GemmPanels(start: target, rows: rows.count, columns: columns.count, isPairs: isPairs)
-    guard isPacked else { return packRows(rows, columns, to: panels, kernels) }
+    let target = panels.start
     let values = target + panelFloats, panelBytes = mk_panel_bytes(format, inputs)
     isTransposed ? packTranspose(rows, columns) : packStraight(rows, columns)
 

@@ -1,5 +1,6 @@
 // What training compares and how it saves memory: losses, loss by parts, and results that are computed again rather than
 // kept.
+import Synchronization
 
 extension Tensor {
   /// −ln of the share that softmax gives each row's target (cross-entropy): `[rows, classes]` → `[rows]`.
@@ -91,8 +92,11 @@ extension Tensor {
   /// What `compute` makes of this tensor; its intermediate results are not kept but computed again for gradients
   /// (Chen et al. 2016).
   ///
-  /// - Parameter compute: gives the same each time.
-  public func recomputing(_ compute: @escaping @Sendable (Tensor) -> Tensor) -> Tensor {
+  /// - Parameters:
+  ///   - keepsResult: whether the result is kept for the gradients of what is made of it; otherwise they are found from
+  ///     the one that is computed again, as long as they are found before this one's.
+  ///   - compute: gives the same each time.
+  public func recomputing(keepsResult: Bool = true, _ compute: @escaping @Sendable (Tensor) -> Tensor) -> Tensor {
     let input = needsGradient ? with(nil).requiringGradient() : self
     let result = compute(input), isWanted = needsGradient
     let fetch: @Sendable () -> Tensor
@@ -104,12 +108,35 @@ extension Tensor {
     }
     let leaves = result.leaves.filter { $0 !== input.history }
     guard result.needsGradient else { return result }
-    return result.with(nil).recorded([
-      Pullback(to: [history] + leaves) { upstream in
-        let input = isWanted ? fetch().requiringGradient() : fetch()
-        let found = compute(input).gradients(upstream: upstream, releasing: true)
-        return [found[input]] + leaves.map { found[$0] }
-      }
-    ])
+    let second = SecondTime {
+      let input = isWanted ? fetch().requiringGradient() : fetch()
+      return (input, compute(input))
+    }
+    let pullback = Pullback(to: [history] + leaves) { upstream in
+      let (input, result) = second.take()
+      let found = result.gradients(upstream: upstream, releasing: true)
+      return [found[input]] + leaves.map { found[$0] }
+    }
+    let plain = result.with(nil)
+    return keepsResult ? plain.recorded([pullback]) : plain.recorded([pullback], again: { second.look() })
   }
+}
+
+/// A result that is computed again, with its history, for whoever asks first.
+private final class SecondTime: Sendable {
+  typealias Computation = (input: Tensor, result: Tensor)
+  private let found = Mutex<Computation?>(nil)
+  private let compute: @Sendable () -> Computation
+
+  init(_ compute: @escaping @Sendable () -> Computation) { self.compute = compute }
+
+  func look() -> Tensor {
+    found.withLock { found in
+      let computation = found ?? compute()
+      found = computation
+      return computation.result.withoutGradient()
+    }
+  }
+
+  func take() -> Computation { found.withLock { $0.take() } ?? compute() }
 }
