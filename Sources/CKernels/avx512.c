@@ -82,10 +82,15 @@ static void pack_avx512(bool pairs, const float *x, size_t row_stride, size_t co
   (__builtin_cpu_supports("avx512bf16") ? pack_native : pack_any)(
       pairs, x, row_stride, column_stride, rows, columns, panel);
 }
+static void pack_both_avx512(bool pairs, const float *x, size_t stride, size_t rows, size_t columns, float *panel,
+                             float *turned, size_t apart) {
+  (__builtin_cpu_supports("avx512bf16") ? pack_both_native : pack_both_any)(
+      pairs, x, stride, rows, columns, panel, turned, apart);
+}
 static void gemm_avx512(bool pairs, const float *left, size_t left_words, size_t rows, const float *right,
-                        size_t right_rows, size_t columns, float *y, size_t stride, bool add, mk_ahead *ahead) {
+                        size_t right_rows, size_t columns, float *y, size_t stride, bool add) {
   (__builtin_cpu_supports("avx512bf16") ? gemm_native : gemm_any)(
-      pairs, left, left_words, rows, right, right_rows, columns, y, stride, add, ahead);
+      pairs, left, left_words, rows, right, right_rows, columns, y, stride, add);
 }
 
 static void gemm_rows_avx512(const float *left, size_t rows, const float *right, size_t right_stride, size_t count,

@@ -49,37 +49,64 @@ INLINE vfloat add_pairs_any(vfloat sum, vfloat x, vfloat y) {
   return fma((vfloat)(a & 0xffff0000u), (vfloat)(b & 0xffff0000u), sum);
 }
 
-// So little at a time that nothing waits for it.
-INLINE void fetch_some(mk_ahead *ahead) {
-  for (size_t i = 0; i < ahead->per_tile && ahead->lines > 0; i++, ahead->lines--) {
-    __builtin_prefetch(ahead->start + ahead->at, 0, 2);
-    ahead->at += 64;
-    if (ahead->at >= ahead->piece) ahead->start += ahead->stride, ahead->at = 0;
-  }
-}
-
 INLINE vfloat load_present(const float *p, size_t count) { return count < 16 ? load_some(p, count, 0) : load_floats(p); }
 #endif
 
-// Lanes are rows of x, `stride` apart: blocks of 16 rows and 16 words are turned.
-INLINE void GEMM(pack_rows)(const bool pairs, const float *x, size_t stride, size_t rows, size_t columns, float *panel) {
-  const size_t step = pairs ? 32 : 16;
-  for (size_t c = 0; c < columns; c += step) {
-    const size_t here = columns - c < step ? columns - c : step;
-    vword v[16];
+// Up to 16 rows, `stride` apart, as the lanes of a panel, and with their columns as the lanes of `turned`: the words of
+// these rows in panels that are `apart` floats apart. Either may be NULL. What is missing becomes zeros.
+
+// Rows become pairs first: so memory is read as it lies, not 16 places at a time, and both forms are made of what is near.
+INLINE void GEMM(pack_pairs)(const float *x, size_t stride, size_t rows, size_t columns, float *panel, float *turned,
+                             size_t apart) {
+  enum { SOME = 1536 };
+  _Alignas(64) uint16_t near[16][SOME + 32];  // rows do not share their places in a cache
+  for (size_t first = 0; first < columns; first += SOME, x += SOME) {
+    const size_t count = columns - first < SOME ? columns - first : SOME;
     for (size_t r = 0; r < 16; r++) {
-      const float *row = x + r * stride + c;
-      if (r < rows) __builtin_prefetch(row + 8 * step), __builtin_prefetch(row + 8 * step + 16);
-      if (r >= rows) v[r] = (vword)(0);
-      else if (!pairs) v[r] = (vword)load_present(row, here);
-      else if (here == 32) v[r] = GEMM(row_pairs)(load_floats(row), load_floats(row + 16));
-      else if (here > 16) v[r] = GEMM(row_pairs)(load_floats(row), load_some(row + 16, here - 16, 0));
-      else v[r] = GEMM(row_pairs)(load_present(row, here), all(0));
+      for (size_t c = 0; c < count; c += 32) {
+        const float *const at = x + r * stride + c;
+        const size_t here = count - c;
+        vword words = (vword)(0);
+        if (r >= rows) {}
+        else if (here >= 32) words = GEMM(row_pairs)(load_floats(at), load_floats(at + 16));
+        else if (here > 16) words = GEMM(row_pairs)(load_floats(at), load_some(at + 16, here - 16, 0));
+        else words = GEMM(row_pairs)(load_present(at, here), all(0));
+        memcpy(near[r] + c, &words, 64);
+      }
     }
-    turn_block(v);
-    const size_t words = pairs ? (here + 1) / 2 : here;
-    for (size_t j = 0; j < 16; j++) if (j < words) memcpy(panel + (c / step * 16 + j) * 16, &v[j], 64);
+    for (size_t c = 0; c < count && panel; c += 32, panel += 256) {
+      const size_t words = count - c < 32 ? (count - c + 1) / 2 : 16;
+      vword v[16];
+      for (size_t r = 0; r < 16; r++) v[r] = load_words(near[r] + c);
+      turn_block(v);
+      for (size_t j = 0; j < 16; j++) if (j < words) memcpy(panel + j * 16, &v[j], 64);
+    }
+    for (size_t c = 0; c < count && turned; c += 16, turned += apart) {
+      for (size_t r = 0; r < rows; r += 2) {
+        const vword low = __builtin_convertvector(load_halves(near[r] + c), vword);
+        const vword pair = low | __builtin_convertvector(load_halves(near[r + 1] + c), vword) << 16;
+        memcpy(turned + r * 8, &pair, 64);
+      }
+    }
   }
+}
+
+INLINE void GEMM(pack_floats)(const float *x, size_t stride, size_t rows, size_t columns, float *panel, float *turned,
+                              size_t apart) {
+  for (size_t c = 0; c < columns; c += 16) {
+    const size_t here = columns - c < 16 ? columns - c : 16;
+    vword v[16];
+    for (size_t r = 0; r < 16; r++) v[r] = r < rows ? (vword)load_present(x + r * stride + c, here) : (vword)(0);
+    for (size_t r = 0; r < rows && turned; r++) memcpy(turned + c / 16 * apart + r * 16, &v[r], 64);
+    turn_block(v);
+    for (size_t j = 0; j < 16 && panel; j++) if (j < here) memcpy(panel + (c + j) * 16, &v[j], 64);
+  }
+}
+
+static void GEMM(pack_both)(bool pairs, const float *x, size_t stride, size_t rows, size_t columns, float *panel,
+                            float *turned, size_t apart) {
+  if (pairs) GEMM(pack_pairs)(x, stride, rows, columns, panel, turned, apart);
+  else GEMM(pack_floats)(x, stride, rows, columns, panel, turned, apart);
 }
 
 // Lanes lie side by side in x, columns are `stride` apart.
@@ -98,8 +125,7 @@ INLINE void GEMM(pack_columns)(const bool pairs, const float *x, size_t stride, 
 static void GEMM(pack)(bool pairs, const float *x, size_t row_stride, size_t column_stride, size_t rows, size_t columns,
                        float *panel) {
   if (column_stride == 1) {
-    if (pairs) GEMM(pack_rows)(true, x, row_stride, rows, columns, panel);
-    else GEMM(pack_rows)(false, x, row_stride, rows, columns, panel);
+    GEMM(pack_both)(pairs, x, row_stride, rows, columns, panel, NULL, 0);
   } else {
     if (pairs) GEMM(pack_columns)(true, x, column_stride, rows, columns, panel);
     else GEMM(pack_columns)(false, x, column_stride, rows, columns, panel);
@@ -142,7 +168,7 @@ INLINE void GEMM(tile)(const bool pairs, const int panels, const bool fits, cons
 #undef EACH
 
 INLINE void GEMM(some)(const bool pairs, const float *left, size_t left_words, size_t rows, const float *right,
-                       size_t right_rows, size_t columns, float *y, size_t stride, bool add, mk_ahead *ahead) {
+                       size_t right_rows, size_t columns, float *y, size_t stride, bool add) {
   const size_t words = pairs ? (columns + 1) / 2 : columns, panel = words * 16;
   for (size_t first = 0; first < right_rows; first += GEMM_PANELS * 16) {
     const size_t width = right_rows - first;
@@ -151,7 +177,6 @@ INLINE void GEMM(some)(const bool pairs, const float *left, size_t left_words, s
       const int present = rows - r < GEMM_ROWS ? (int)(rows - r) : GEMM_ROWS;
       float *const out = y + r * stride + first;
 #define TILE(n) GEMM(tile)(pairs, n, true, a, present, b, panel, 16, words, out, stride, width, add)
-      if (ahead) fetch_some(ahead);
       if (GEMM_PANELS == 1 || width <= 16) TILE(1);
       else if (GEMM_PANELS == 2 || width <= 32) TILE(2);
       else TILE(GEMM_PANELS);
@@ -194,7 +219,7 @@ static void GEMM(peak_pairs)(size_t rounds, float *sink) {
 }
 
 static void GEMM(gemm)(bool pairs, const float *left, size_t left_words, size_t rows, const float *right,
-                       size_t right_rows, size_t columns, float *y, size_t stride, bool add, mk_ahead *ahead) {
-  if (pairs) GEMM(some)(true, left, left_words, rows, right, right_rows, columns, y, stride, add, ahead);
-  else GEMM(some)(false, left, left_words, rows, right, right_rows, columns, y, stride, add, ahead);
+                       size_t right_rows, size_t columns, float *y, size_t stride, bool add) {
+  if (pairs) GEMM(some)(true, left, left_words, rows, right, right_rows, columns, y, stride, add);
+  else GEMM(some)(false, left, left_words, rows, right, right_rows, columns, y, stride, add);
 }

@@ -56,6 +56,7 @@ const mk_kernels NAME(mk_kernels) = {
     .sum_of_squares = NAME(sum_of_squares),
     .expand = NAME(expand),
     .pack = GEMM_ENTRY(pack),
+    .pack_both = GEMM_ENTRY(pack_both),
     .gemm = GEMM_ENTRY(gemm),
     .gemm_rows = GEMM_ENTRY(gemm_rows),
     .dense_scores = NAME(dense_scores),

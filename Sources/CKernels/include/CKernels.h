@@ -72,14 +72,6 @@ typedef struct {
   float square_correction;  // √(1 − beta2 ^ step)
 } mk_adam;
 
-/// Memory that will be wanted next: pieces of `piece` bytes, `stride` bytes from one to the next.
-typedef struct {
-  const char *start;  // of the current piece
-  size_t at, piece, stride;
-  size_t lines;       // of 64 bytes that are left to be fetched
-  size_t per_tile;    // lines to fetch with each tile of a product
-} mk_ahead;
-
 typedef struct {
   const char *name;
 
@@ -133,11 +125,14 @@ typedef struct {
   /// Packs up to 16 rows; either stride is 1. Rows and columns that are missing become zeros.
   void (*pack)(bool pairs, const float *x, size_t row_stride, size_t column_stride, size_t rows, size_t columns,
                float *panel);
+  /// Packs up to 16 rows, and beside them the rows of the transpose: `turned` is the place of these columns of the
+  /// transpose in its first panel, `apart` floats before that in the next one.
+  void (*pack_both)(bool pairs, const float *x, size_t stride, size_t rows, size_t columns, float *panel, float *turned,
+                    size_t apart);
   /// - left_words: from one left panel to the next; more than these columns take where they are a part of more.
   /// - add: whether the products are added to what y holds.
-  /// - ahead: what to bring near meanwhile, or NULL.
   void (*gemm)(bool pairs, const float *left, size_t left_words, size_t rows, const float *right, size_t right_rows,
-               size_t columns, float *y, size_t stride, bool add, mk_ahead *ahead);
+               size_t columns, float *y, size_t stride, bool add);
   /// y `[rows, columns]` = left · right, in floats: left in panels `[count][16]`, right `[count, columns]` in rows as it
   /// is, `right_stride` apart. For few rows, where packing would take longer than the product.
   void (*gemm_rows)(const float *left, size_t rows, const float *right, size_t right_stride, size_t count,

@@ -164,11 +164,13 @@ extension CPUBackend {
     let count = x.shape.rows, columns = x.shape.columns, isPairs = multipliesPairs
     let one = GemmOperand(rows: count, columns: columns, isPairs: isPairs)
     let other = GemmOperand(rows: columns, columns: count, isPairs: isPairs)
-    let (panels, turned) = (one.panels, other.panels), (rows, transpose) = (MatrixView(x), MatrixView(x, transposed: true))
+    let (panels, turned) = (one.panels, other.panels), source = x.pointer
     overRows(panels.panels, elementsPerRow: 16 * columns) { range in
       for index in range {
-        panels.pack(index, of: rows, kernels)
-        turned.pack(columns: index * 16..<min(count, index * 16 + 16), of: transpose, kernels)
+        let first = index * 16
+        kernels.pack_both(
+          isPairs, source + first * columns, columns, min(16, count - first), columns, panels.start + first * panels.words,
+          turned.start + (isPairs ? first / 2 : first) * 16, turned.words * 16)
       }
     }
     return (one, other)
@@ -189,7 +191,7 @@ extension CPUBackend {
         let row = block / across * height, column = block % across * width
         kernels.gemm(
           a.isPairs, a.start + row * words, words, min(height, a.rows - row), b.start + column * words,
-          min(width, b.rows - column), a.columns, out + row * b.rows + column, b.rows, adds, nil)
+          min(width, b.rows - column), a.columns, out + row * b.rows + column, b.rows, adds)
       }
     }
     return y

@@ -62,7 +62,6 @@ extension CPUBackend {
         let top = heights * part / parts * WeightBlocks.leftRows
         let bottom = min(a.rows, heights * (part + 1) / parts * WeightBlocks.leftRows)
         let memory = blocks.scratch()
-        var ahead = blocks.ahead(of: rows.upperBound..<min(count, rows.upperBound + WeightBlocks.rows), leftRows: bottom - top)
         guard let panels = memory.bytes.baseAddress?.assumingMemoryBound(to: Float.self) else { return }
         for column in stride(from: 0, to: a.columns, by: WeightBlocks.columns) {
           let columns = column..<min(a.columns, column + WeightBlocks.columns)
@@ -71,7 +70,7 @@ extension CPUBackend {
           for row in stride(from: top, to: bottom, by: WeightBlocks.leftRows) {
             kernels.gemm(
               a.isPairs, a.start + row * a.words + word * 16, a.words, min(WeightBlocks.leftRows, bottom - row), panels,
-              rows.count, width, out + row * count + first, count, adds || column > 0, &ahead)
+              rows.count, width, out + row * count + first, count, adds || column > 0)
           }
         }
         withExtendedLifetime(memory) {}
@@ -111,29 +110,6 @@ private struct WeightBlocks: @unchecked Sendable {  // of a weight that nobody c
 
   /// Memory for a block, and behind it for floats on the way into it.
   func scratch() -> Storage { Storage(byteCount: 4 * (panelFloats + max(16 * Self.near, 32 * Self.rows))) }
-
-  /// What will be read for these rows, to be fetched while another block is multiplied with so many left rows.
-  func ahead(of rows: Range<Int>, leftRows: Int) -> mk_ahead {
-    let columns = isTransposed ? outputs : inputs
-    var ahead = mk_ahead()
-    guard !rows.isEmpty else { return ahead }
-    if isTransposed {
-      // Of each panel, or of each row, some columns.
-      let bytes = isPacked ? mk_panel_bytes(format, inputs) : 4 * inputs
-      ahead.start = (source + bytes * rows.lowerBound / inputs).assumingMemoryBound(to: CChar.self)
-      ahead.piece = bytes * rows.count / inputs
-      ahead.stride = bytes
-      ahead.lines = (ahead.piece + 63) / 64 * (isPacked ? (columns + 15) / 16 : columns)
-    } else {
-      let bytes = isPacked ? mk_panel_bytes(format, inputs) / 16 : 4 * inputs
-      ahead.start = (source + bytes * rows.lowerBound).assumingMemoryBound(to: CChar.self)
-      ahead.piece = bytes * rows.count
-      ahead.lines = (ahead.piece + 63) / 64
-    }
-    let tiles = (leftRows + 7) / 8 * ((Self.rows + 47) / 48) * ((columns + Self.columns - 1) / Self.columns)
-    ahead.per_tile = (ahead.lines + tiles - 1) / tiles
-    return ahead
-  }
 
   /// Packs rows and columns of the weight, or of its transpose, both from a multiple of 16 on, and behind the last column
   /// the tail. Gives back the columns of a product with what was packed.
@@ -178,6 +154,8 @@ private struct WeightBlocks: @unchecked Sendable {  // of a weight that nobody c
         let present = min(32, columns.upperBound - first), at = first - columns.lowerBound
         for half in stride(from: 0, to: present, by: 16) {
           let panel = source + (first + half) / 16 * panelBytes
+          // A short piece of each panel is read: no processor foresees the next one.
+          mk_fetch(panel + 2 * panelBytes + panelBytes * rows.lowerBound / inputs, panelBytes * rows.count / inputs)
           kernels.expand(format, panel, inputs, rows.lowerBound, rows.count, values + half, 32)
         }
         for row in stride(from: 0, to: rows.count, by: 16) {
