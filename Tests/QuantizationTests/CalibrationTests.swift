@@ -10,19 +10,16 @@ import TestSupport
 import Testing
 
 @Suite struct CalibrationTests {
-  private let folder: URL
+  private let folder: TemporaryFolder
 
-  init() throws {
-    folder = FileManager.default.temporaryDirectory.appendingPathComponent("malmoi-calibrate-" + UUID().uuidString)
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: false)
-  }
+  init() throws { folder = try TemporaryFolder() }
 
-  private func path(_ name: String) -> String { folder.appendingPathComponent(name).path }
+  private func path(_ name: String) -> String { folder.path(name) }
 
   private func tiny(
     _ architecture: TinyModel.Architecture = .llama, _ dataType: DataType = .f32, isTied: Bool = false
   ) throws -> Decoder {
-    let url = folder.appendingPathComponent("tiny-\(UUID().uuidString).gguf")
+    let url = folder.file("tiny-\(UUID().uuidString).gguf")
     try TinyModel.write(to: url, architecture: architecture, dataType: dataType, isTied: isTied)
     return try Decoder(GGUFFile(path: url.path))
   }
@@ -122,7 +119,7 @@ import Testing
   }
 
   @Test func `fewer bits differ more`() throws {
-    let url = folder.appendingPathComponent("model.gguf")
+    let url = folder.file("model.gguf")
     try TinyModel.write(to: url, dataType: .f32)
     let source = try GGUFFile(path: url.path), original = try Decoder(source), text = try text(3)
     var means: [Double] = []

@@ -10,17 +10,14 @@ import TestSupport
 import Testing
 
 @Suite struct QuantizerTests {
-  private let folder: URL
+  private let folder: TemporaryFolder
 
-  init() throws {
-    folder = FileManager.default.temporaryDirectory.appendingPathComponent("malmoi-quantize-" + UUID().uuidString)
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: false)
-  }
+  init() throws { folder = try TemporaryFolder() }
 
-  private func path(_ name: String) -> String { folder.appendingPathComponent(name).path }
+  private func path(_ name: String) -> String { folder.path(name) }
 
   private func tiny(_ architecture: TinyModel.Architecture = .llama, isTied: Bool = false) throws -> GGUFFile {
-    let url = folder.appendingPathComponent("tiny-\(UUID().uuidString).gguf")
+    let url = folder.file("tiny-\(UUID().uuidString).gguf")
     try TinyModel.write(to: url, architecture: architecture, dataType: .f32, isTied: isTied)
     return try GGUFFile(path: url.path)
   }
@@ -59,7 +56,7 @@ import Testing
     let quantizer = try Quantizer(source, options: QuantizationOptions(type: .q4_k_m))
     try quantizer.write(to: path("one"), pool: ThreadPool(threadCount: 1))
     try quantizer.write(to: path("two"), pool: ThreadPool(threadCount: 2))
-    let files = try ["one", "two"].map { try Data(contentsOf: folder.appendingPathComponent($0)) }
+    let files = try ["one", "two"].map { try Data(contentsOf: folder.file($0)) }
     #expect(files[0] == files[1])
   }
 
@@ -91,7 +88,7 @@ import Testing
   }
 
   private var leftovers: [String] {
-    get throws { try FileManager.default.contentsOfDirectory(atPath: folder.path).filter { !$0.hasPrefix("tiny-") } }
+    get throws { try folder.contents.filter { !$0.hasPrefix("tiny-") } }
   }
 
   @Test(arguments: [(Float.nan, QuantizationType.q4_0), (.infinity, .f32), (-.infinity, .q8_0), (1e6, .f16)])
