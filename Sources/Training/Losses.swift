@@ -25,7 +25,10 @@ private func crossEntropy(
   let learnt = targets.indices.filter { targets[$0] >= 0 }
   let rows = learnt.count == targets.count ? hidden : hidden.rows(at: learnt.map { Int32($0) })
   let own = learnt.map { targets[$0] }
-  return rows.totalByParts(rows: max(16, mostLogits / vocabulary / 16 * 16)) { part, range in
+  // Parts of one size, as few as can be: the weight is packed once for each.
+  let most = max(16, mostLogits / vocabulary / 16 * 16), parts = max(1, (own.count + most - 1) / most)
+  let size = ((own.count + parts - 1) / parts + 15) / 16 * 16
+  return rows.totalByParts(rows: size) { part, range in
     logits(part).crossEntropy(Array(own[range]), times: factor)
   }
 }
