@@ -29,12 +29,14 @@ public final class ThreadPool: Sendable {
   ///
   /// What a chunk computes must not depend on which thread runs it or when. A region inside a chunk runs on the
   /// thread of that chunk alone.
-  public func run(chunks: Int, _ body: (Int) -> Void) {
+  /// - Parameter isLong: whether a chunk may take a millisecond or more. Then help is worth waiting for, and a thread
+  ///   that is at work so long has not lost its processor.
+  public func run(chunks: Int, isLong: Bool = false, _ body: (Int) -> Void) {
     guard chunks > 1, chunks <= UInt32.max, threadCount > 1, !crew.isAtWork else {
       for chunk in 0..<max(0, chunks) { body(chunk) }
       return
     }
-    crew.run(chunks: chunks, body)
+    crew.run(chunks: chunks, isLong: isLong, body)
   }
 
   /// What the next region will probably read. Workers fetch it into their caches while they have nothing else to do.
@@ -57,9 +59,10 @@ private final class Crew: @unchecked Sendable {  // state is atomic, or written 
   private let aheadEnd = Atomic<UInt>(0)
   /// Until when brief regions are the caller's alone.
   private let aloneUntil = Atomic<UInt64>(0)
-  /// What regions take: a running mean in which each counts for as long as it takes, so that the many short ones of
-  /// training do not hide the long ones that fill its time. The caller's, under its lock.
-  private var usualTime = 0.0
+  /// The running mean of what regions take; the caller's, under its lock.
+  private var usualTime: UInt64 = 0
+  /// Whether the current region is long.
+  private let isLong = Atomic<Bool>(false)
   private var body: UnsafePointer<(Int) -> Void>?
   private let callers = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
@@ -142,7 +145,7 @@ private final class Crew: @unchecked Sendable {  // state is atomic, or written 
     pthread_mutex_unlock(lock)
   }
 
-  func run(chunks: Int, _ body: (Int) -> Void) {
+  func run(chunks: Int, isLong: Bool, _ body: (Int) -> Void) {
     pthread_mutex_lock(callers)
     let outer = pthread_getspecific(Self.current)  // of another pool, when that one's chunk calls this one
     pthread_setspecific(Self.current, Unmanaged.passUnretained(self).toOpaque())
@@ -151,17 +154,16 @@ private final class Crew: @unchecked Sendable {  // state is atomic, or written 
       pthread_mutex_unlock(callers)
     }
     let start = Self.now()
-    defer {
-      let time = Double(Self.now() - start)
-      usualTime += (time - usualTime) * min(1, time / Self.memory)
-    }
-    if usualTime < Self.brief, start < aloneUntil.load(ordering: .relaxed) {
+    // Beside long regions none is brief: these wait for the same workers.
+    defer { usualTime = (usualTime * 7 + max(Self.now() - start, isLong ? 10 * Self.brief : 0)) / 8 }
+    if !isLong, usualTime < Self.brief, start < aloneUntil.load(ordering: .relaxed) {
       for chunk in 0..<chunks { body(chunk) }
       return
     }
     withoutActuallyEscaping(body) { body in
       withUnsafePointer(to: body) { pointer in
         self.body = pointer
+        self.isLong.store(isLong, ordering: .relaxed)
         unfinished.store(chunks, ordering: .relaxed)
         aheadEnd.store(0, ordering: .relaxed)
         // The caller's share is the last: the first chunks are what workers may have fetched ahead.
@@ -251,11 +253,9 @@ private final class Crew: @unchecked Sendable {  // state is atomic, or written 
   /// For how long after that the caller does brief regions alone: it would wait for a worker longer than they take.
   private static let timeAlone: UInt64 = 100_000_000
   /// For how long a worker waits for work before it parks.
-  private static let patience: UInt64 = 200_000
-  /// Regions are brief when they usually take less than this.
-  private static let brief = 200_000.0
-  /// Over what time the usual is taken.
-  private static let memory = 30_000_000.0
+  private static let patience: UInt64 = 50_000
+  /// What makes a region brief.
+  private static let brief: UInt64 = 200_000
 
   private static func now() -> UInt64 {
     var time = timespec()
@@ -267,9 +267,12 @@ private final class Crew: @unchecked Sendable {  // state is atomic, or written 
     let crew = start.crew
     pthread_setspecific(current, Unmanaged.passUnretained(crew).toOpaque())
     let own = crew.shares + start.index * shareStride
-    var turnBegan = now(), seen = turnBegan, worked = turnBegan
+    var turnBegan = now(), seen = turnBegan, worked = turnBegan, wasLong = false
     while !crew.stopping.load(ordering: .relaxed) {
       var time = now()
+      // Patience begins with the last chunk, so that beside other programs a worker parks soon; after a long one, which
+      // has used it up, it begins again.
+      if wasLong { (worked, seen) = (time, time) }
       if time - turnBegan > turn {
         sched_yield()
         time = now()
@@ -277,7 +280,9 @@ private final class Crew: @unchecked Sendable {  // state is atomic, or written 
       }
       if time - seen > absence { crew.aloneUntil.store(time + timeAlone, ordering: .relaxed) }
       seen = time
-      if crew.runChunk(thread: start.index) {
+      let hasWorked = crew.runChunk(thread: start.index)
+      wasLong = hasWorked && crew.isLong.load(ordering: .relaxed)
+      if hasWorked {
         worked = time
       } else if time - worked < patience {
         for _ in 0..<64 where !holdsChunk(own.pointee.load(ordering: .relaxed)) {

@@ -187,7 +187,7 @@ extension CPUBackend {
     let height = min(max(32, near / 32 * 32), 128), width = min(max(48, near / 48 * 48), 192)
     let across = (b.rows + width - 1) / width, blocks = (a.rows + height - 1) / height * across
     withExtendedLifetime((left, right)) {
-      pool.run(chunks: blocks) { block in
+      pool.run(chunks: blocks, isLong: true) { block in
         let row = block / across * height, column = block % across * width
         kernels.gemm(
           a.isPairs, a.start + row * words, words, min(height, a.rows - row), b.start + column * words,

@@ -57,7 +57,7 @@ extension CPUBackend {
       queryGradient: queryGradient.pointer, keyGradients: keyGradients.pointer, valueGradients: valueGradients.pointer)
     let chunks = parts.count * heads
     withExtendedLifetime(biasGradients) {
-      pool.run(chunks: chunks) { chunk in
+      pool.run(chunks: chunks, isLong: true) { chunk in
         let (part, head) = chunk.quotientAndRemainder(dividingBy: heads)
         let biasRow = biasGradients.map { $0.pointer + chunk * distances.count }
         for span in parts[part] { work.add(spans[span], head, biasRow) }

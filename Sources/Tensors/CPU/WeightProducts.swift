@@ -56,7 +56,7 @@ extension CPUBackend {
     let heights = (a.rows + WeightBlocks.leftRows - 1) / WeightBlocks.leftRows
     let parts = min(heights, max(1, threadCount / across))
     withExtendedLifetime((left, weight)) {
-      pool.run(chunks: across * parts) { chunk in
+      pool.run(chunks: across * parts, isLong: true) { chunk in
         let first = chunk / parts * WeightBlocks.rows, part = chunk % parts
         let rows = first..<min(count, first + WeightBlocks.rows)
         let top = heights * part / parts * WeightBlocks.leftRows
