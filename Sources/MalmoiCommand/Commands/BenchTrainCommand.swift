@@ -80,6 +80,8 @@ struct BenchTrainCommand: ParsableCommand {
     let tokens = (0..<batch * length).map { Int32(($0 * 7919 + $0 * $0 % 911) % vocabulary) }
     let data = TrainingBatch(
       tokens: tokens, targets: Array(tokens.dropFirst()) + [0], lengths: Array(repeating: length, count: batch))
+    // Before and after: on a shared machine one moment may be a bad one.
+    var limit = MachineLimits.operations(precision, threads: backend.threadCount)
     var seconds: [Double] = [], losses: [Double] = []
     for index in 0...steps {
       let start = ContinuousClock.now
@@ -89,7 +91,7 @@ struct BenchTrainCommand: ParsableCommand {
       Output.status("step \(index) of \(steps), loss \(Output.fixed(result.loss, 4))")
     }
     Output.status("")
-    let memory = peakMemory(), limits = MachineLimits.measure(threads: backend.threadCount)
+    limit = max(limit, MachineLimits.operations(precision, threads: backend.threadCount))
     let median = seconds.sorted()[seconds.count / 2], rate = Double(batch * length) / median
     // Forwards, backwards to the inputs and, in full training, to the weights; attention over half of each row.
     let passes = method == .full ? 3.0 : 2.0
@@ -100,13 +102,12 @@ struct BenchTrainCommand: ParsableCommand {
       threads: backend.threadCount, parameters: count.all,
       trainedParameters: parameters.reduce(0) { $0 + $1.tensor.shape.count }, secondsPerStep: median,
       tokensPerSecond: rate, stepSeconds: seconds, losses: losses,
-      peakShare: rate * operations / (precision == .bf16 ? limits.pairOperations : limits.floatOperations),
-      peakMemoryBytes: memory)
+      peakShare: rate * operations / limit, peakMemoryBytes: peakMemory())
     if json { return try Output.json(report) }
     Output.line("\(Output.number(report.trainedParameters)) of \(Output.number(report.parameters)) parameters are trained")
     Output.line("\(Output.fixed(rate)) tokens per second, \(Output.fixed(median * 1000)) ms a step (median of \(steps))")
     Output.line("\(Output.fixed(report.peakShare * 100)) % of what this machine could multiply, \(precision.rawValue)")
-    Output.line("\(Output.bytes(memory)) of memory at most")
+    Output.line("\(Output.bytes(report.peakMemoryBytes)) of memory at most")
   }
 }
 

@@ -27,29 +27,45 @@ public struct MachineLimits: Sendable, Codable {
     let memory = Storage(byteCount: part * parts)
     memory.bytes.initializeMemory(as: UInt8.self, repeating: 1)
     let address = memory.bytes.baseAddress!
-    let sink = Atomic<UInt64>(0)  // keeps the loops from being left out
+    let sink = Atomic<UInt64>(0)  // keeps the loop from being left out
     let bandwidth = best(of: 5, amount: Double(part * parts)) {
       backend.pool.run(chunks: parts * 16) { chunk in
         sink.add(kernels.read_memory(address + chunk * (part / 16), part / 16), ordering: .relaxed)
       }
     }
-    func peak(_ loop: @escaping (Int, UnsafeMutablePointer<Float>?) -> Void, operationsPerRound: Double) -> Double {
-      let rounds = 1_000_000  // some milliseconds: waking threads is nothing beside it
-      return best(of: 9, amount: Double(rounds * backend.threadCount) * operationsPerRound) {
-        backend.pool.run(chunks: backend.threadCount) { _ in
-          withUnsafeTemporaryAllocation(of: Float.self, capacity: 16) { floats in
-            floats.initialize(repeating: 0.5)
-            loop(rounds, floats.baseAddress)
-            sink.add(UInt64(floats[0].bitPattern), ordering: .relaxed)
-          }
+    return MachineLimits(
+      readBandwidth: bandwidth,
+      int8Operations: peak(of: backend, operationsPerRound: 16 * 64 * 2) { kernels.peak_int8($0, $1) },
+      floatOperations: operations(.f32, on: backend), pairOperations: operations(.bf16, on: backend))
+  }
+
+  /// Multiplications of such factors and their additions per second. Takes some 50 milliseconds and no memory.
+  public static func operations(_ precision: ProductPrecision, threads: Int) -> Double {
+    operations(precision, on: CPUBackend(threads: threads))
+  }
+
+  private static func operations(_ precision: ProductPrecision, on backend: CPUBackend) -> Double {
+    let kernels = backend.kernels
+    return switch precision {
+    case .f32: peak(of: backend, operationsPerRound: 16 * 16 * 2) { kernels.peak_float($0, $1) }
+    case .bf16: peak(of: backend, operationsPerRound: 16 * 32 * 2) { kernels.peak_pairs($0, $1) }
+    }
+  }
+
+  private static func peak(
+    of backend: CPUBackend, operationsPerRound: Double, _ loop: (Int, UnsafeMutablePointer<Float>?) -> Void
+  ) -> Double {
+    let rounds = 1_000_000  // some milliseconds: waking threads is nothing beside it
+    let sink = Atomic<UInt64>(0)  // keeps the loop from being left out
+    return best(of: 9, amount: Double(rounds * backend.threadCount) * operationsPerRound) {
+      backend.pool.run(chunks: backend.threadCount, isLong: true) { _ in
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: 16) { floats in
+          floats.initialize(repeating: 0.5)
+          loop(rounds, floats.baseAddress)
+          sink.add(UInt64(floats[0].bitPattern), ordering: .relaxed)
         }
       }
     }
-    return MachineLimits(
-      readBandwidth: bandwidth,
-      int8Operations: peak({ kernels.peak_int8($0, $1) }, operationsPerRound: 16 * 64 * 2),
-      floatOperations: peak({ kernels.peak_float($0, $1) }, operationsPerRound: 16 * 16 * 2),
-      pairOperations: peak({ kernels.peak_pairs($0, $1) }, operationsPerRound: 16 * 32 * 2))
   }
 
   /// The highest rate of several runs: a limit is what nothing disturbed.
