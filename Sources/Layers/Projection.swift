@@ -79,10 +79,10 @@ public func project(_ x: Tensor, _ projections: [any Projection]) -> [Tensor] {
 extension Tensor {
   /// x `[T, inputs]` times each factor, transposed → `[T, outputs]` each.
   public func products(_ factors: [Factor]) -> [Tensor] {
-    var plain = products(factors.filter { $0.correction == nil }.map(\.weight))[...]
-    let corrected = factors.filter { $0.correction != nil }
-    guard !corrected.isEmpty else { return Array(plain) }
-    var others = products(corrected.map(\.weight), corrected.compactMap(\.correction))[...]
-    return factors.map { $0.correction == nil ? plain.removeFirst() : others.removeFirst() }
+    let corrected = factors.filter { $0.correction != nil }, others = factors.count - corrected.count
+    guard !corrected.isEmpty else { return products(factors.map(\.weight)) }
+    var plain = (others == 0 ? [] : products(factors.filter { $0.correction == nil }.map(\.weight)))[...]
+    var results = products(corrected.map(\.weight), corrected.compactMap(\.correction))[...]
+    return factors.map { $0.correction == nil ? plain.removeFirst() : results.removeFirst() }
   }
 }

@@ -95,6 +95,9 @@ public protocol Backend: AnyObject, Sendable {
   /// half the memory of x.
   func products(remembering x: Tensor, _ weights: [Tensor]) -> ([Tensor], ProductInput)
 
+  /// The same for an x that is computed again when the first of these gradients is.
+  func productInput(_ again: @escaping @Sendable () -> Tensor) -> ProductInput
+
   /// Of ``products(_:_:)`` with respect to x: upstream `[T, outputs]` × weight `[outputs, inputs]` of any data type and
   /// layout → `[T, inputs]`.
   /// - Parameter sum: what it is added to, in place, and given back; nobody else holds it. So below.

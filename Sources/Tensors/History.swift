@@ -1,5 +1,6 @@
 // What ops leave behind so that gradients can be found: a node for each result that depends on a tensor whose gradient
 // is wanted. Only nodes keep an op's inputs alive after it; in inference there are none.
+import Synchronization
 
 /// How one op's result depends on the tensors that it was made from. A leaf depends on none.
 final class Node: @unchecked Sendable {  // changed by nobody but its deinit and a walk that is the only one
@@ -98,10 +99,36 @@ extension Tensor {
   /// The same numbers as a constant.
   public func withoutGradient() -> Tensor { with(nil) }
 
+  /// How a gradient comes to these numbers: they are computed again where that is cheap, otherwise kept.
+  var again: @Sendable () -> Tensor {
+    if let again = history?.again { return again }
+    let kept = with(nil)
+    return { kept }
+  }
+
   /// This result of an op, with its history. Pullbacks to inputs that need no gradient are dropped here, and with them
   /// the activations that they captured.
   /// - Parameter again: see ``Node/again``.
   func recorded(_ pullbacks: [Pullback], again: (@Sendable () -> Tensor)? = nil) -> Tensor {
     with(Node(pullbacks.filter { !$0.nodes.isEmpty }, again: again))
   }
+}
+
+/// A value that is computed when it is first asked for, for all who ask.
+final class Lazy<Value: Sendable>: Sendable {
+  private let found = Mutex<Value?>(nil)
+  private let compute: @Sendable () -> Value
+
+  init(_ compute: @escaping @Sendable () -> Value) { self.compute = compute }
+
+  var value: Value {
+    found.withLock { found in
+      let value = found ?? compute()
+      found = value
+      return value
+    }
+  }
+
+  /// The value, which is let go: whoever asks after this has it computed again.
+  func take() -> Value { found.withLock { $0.take() } ?? compute() }
 }

@@ -1,6 +1,5 @@
 // Products of two matrices that are both new: both are packed into panels of 16 rows, then multiplied block by block.
 import CKernels
-import Synchronization
 
 /// How products multiply where something is trained: sums are `f32` either way.
 public enum ProductPrecision: String, Sendable, CaseIterable {
@@ -108,31 +107,9 @@ struct GemmOperand: Sendable {
   }
 }
 
-/// What a product's gradient with respect to its weight reads: the input, as an operand, or how it is computed again
-/// when the first gradient is asked for.
-public final class ProductInput: Sendable {
-  private enum State {
-    case operand(GemmOperand)
-    case later(@Sendable () -> Tensor)
-  }
-  private let state: Mutex<State>
-
-  init(_ transpose: GemmOperand) { state = Mutex(.operand(transpose)) }
-
-  init(_ again: @escaping @Sendable () -> Tensor) { state = Mutex(.later(again)) }
-
-  /// The columns of the input as rows.
-  func transpose(on backend: CPUBackend) -> GemmOperand {
-    state.withLock { state in
-      switch state {
-      case .operand(let operand): return operand
-      case .later(let again):
-        let x = again(), operand = withExtendedLifetime(x) { backend.operand(MatrixView(x, transposed: true)) }
-        state = .operand(operand)
-        return operand
-      }
-    }
-  }
+/// What a product's gradient with respect to its weight reads: the columns of the input as rows.
+public struct ProductInput: Sendable {
+  let transpose: Lazy<GemmOperand>
 }
 
 extension CPUBackend {

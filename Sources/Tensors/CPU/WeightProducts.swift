@@ -5,7 +5,14 @@ import CKernels
 extension CPUBackend {
   public func products(remembering x: Tensor, _ weights: [Tensor]) -> ([Tensor], ProductInput) {
     let (left, input) = operands(both: x)
-    return (products(x, left, weights), ProductInput(input))
+    return (products(x, left, weights), ProductInput(transpose: Lazy { input }))
+  }
+
+  public func productInput(_ again: @escaping @Sendable () -> Tensor) -> ProductInput {
+    ProductInput(transpose: Lazy { [self] in
+      let x = again()
+      return withExtendedLifetime(x) { operand(MatrixView(x, transposed: true)) }
+    })
   }
 
   /// Whether a weight becomes an operand for x of so many rows: one that was just made, and with pairs all of them.
@@ -26,7 +33,7 @@ extension CPUBackend {
   }
 
   public func weightGradient(_ upstream: Tensor, input: ProductInput, adding sum: Tensor?) -> Tensor {
-    gemm(operand(MatrixView(upstream, transposed: true)), input.transpose(on: self), adding: sum)
+    gemm(operand(MatrixView(upstream, transposed: true)), input.transpose.value, adding: sum)
   }
 
   public func productGradients(
@@ -35,7 +42,7 @@ extension CPUBackend {
     let (rows, transpose) = operands(both: upstream)
     return (
       gemm(rows, weight: weight, transposed: true, adding: sums.input),
-      gemm(transpose, input.transpose(on: self), adding: sums.weight))
+      gemm(transpose, input.transpose.value, adding: sums.weight))
   }
 
   /// left `[T, inputs]` · weightᵀ → `[T, outputs]`; transposed, left `[T, outputs]` · weight → `[T, inputs]`.
@@ -133,10 +140,10 @@ private struct WeightBlocks: @unchecked Sendable {  // of a weight that nobody c
   ) {
     let target = panels.start
     let values = target + panelFloats, panelBytes = mk_panel_bytes(format, inputs)
-    isTransposed ? packTranspose(rows, columns) : packStraight(rows, columns)
+    isTransposed ? packTranspose() : packStraight()
 
     /// 16 rows at a time, so many columns that they stay in the nearest cache.
-    func packStraight(_ rows: Range<Int>, _ columns: Range<Int>) {
+    func packStraight() {
       for first in stride(from: rows.lowerBound, to: rows.upperBound, by: 16) {
         let panel = source + first / 16 * panelBytes, out = target + (first - rows.lowerBound) * panels.words
         for column in stride(from: columns.lowerBound, to: columns.upperBound, by: Self.near) {
@@ -149,7 +156,7 @@ private struct WeightBlocks: @unchecked Sendable {  // of a weight that nobody c
     }
 
     /// Rows of the transpose are columns of panels: those of two panels at a time make pairs of whole vectors.
-    func packTranspose(_ rows: Range<Int>, _ columns: Range<Int>) {
+    func packTranspose() {
       for first in stride(from: columns.lowerBound, to: columns.upperBound, by: 32) {
         let present = min(32, columns.upperBound - first), at = first - columns.lowerBound
         for half in stride(from: 0, to: present, by: 16) {

@@ -1,6 +1,5 @@
 // What training compares and how it saves memory: losses, loss by parts, and results that are computed again rather than
 // kept.
-import Synchronization
 
 extension Tensor {
   /// −ln of the share that softmax gives each row's target (cross-entropy): `[rows, classes]` → `[rows]`.
@@ -98,17 +97,11 @@ extension Tensor {
   ///   - compute: gives the same each time.
   public func recomputing(keepsResult: Bool = true, _ compute: @escaping @Sendable (Tensor) -> Tensor) -> Tensor {
     let input = needsGradient ? with(nil).requiringGradient() : self
-    let result = compute(input), isWanted = needsGradient
-    let fetch: @Sendable () -> Tensor
-    if let again = history?.again {
-      fetch = again
-    } else {
-      let x = with(nil)
-      fetch = { x }
-    }
+    let result = compute(input), isWanted = needsGradient, fetch = again
     let leaves = result.leaves.filter { $0 !== input.history }
     guard result.needsGradient else { return result }
-    let second = SecondTime {
+    // The second time, with its history, for whoever asks first.
+    let second = Lazy<(input: Tensor, result: Tensor)> {
       let input = isWanted ? fetch().requiringGradient() : fetch()
       return (input, compute(input))
     }
@@ -118,25 +111,6 @@ extension Tensor {
       return [found[input]] + leaves.map { found[$0] }
     }
     let plain = result.with(nil)
-    return keepsResult ? plain.recorded([pullback]) : plain.recorded([pullback], again: { second.look() })
+    return keepsResult ? plain.recorded([pullback]) : plain.recorded([pullback], again: { second.value.result.withoutGradient() })
   }
-}
-
-/// A result that is computed again, with its history, for whoever asks first.
-private final class SecondTime: Sendable {
-  typealias Computation = (input: Tensor, result: Tensor)
-  private let found = Mutex<Computation?>(nil)
-  private let compute: @Sendable () -> Computation
-
-  init(_ compute: @escaping @Sendable () -> Computation) { self.compute = compute }
-
-  func look() -> Tensor {
-    found.withLock { found in
-      let computation = found ?? compute()
-      found = computation
-      return computation.result.withoutGradient()
-    }
-  }
-
-  func take() -> Computation { found.withLock { $0.take() } ?? compute() }
 }

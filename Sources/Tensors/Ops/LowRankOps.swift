@@ -1,6 +1,5 @@
 // Products with weights that stay as they are, beside thin matrices that learn (Hu et al. 2021), as one op: its results
 // and gradients are written once, not once for each of the two.
-import Synchronization
 
 /// A product of two thin matrices that is added to a weight `[outputs, inputs]`: scale × b · a.
 public struct LowRank: Sendable {
@@ -22,7 +21,7 @@ extension Tensor {
   /// op. Weights are as for ``products(_:)``, and constants.
   public func products(_ weights: [Tensor], _ corrections: [LowRank]) -> [Tensor] {
     let (results, inner) = backend.products(self, weights, corrections)
-    let input = KeptInput(self)
+    let input = Lazy(again)
     return results.indices.map { index in
       let correction = corrections[index]
       guard needsGradient || correction.a.needsGradient || correction.b.needsGradient else { return results[index] }
@@ -31,7 +30,7 @@ extension Tensor {
           [shape, weight = needsGradient ? weights[index] : nil, constant = correction.withoutGradients, inner = inner[index]]
           upstream, sums in
           let found = upstream.backend.lowRankGradients(
-            upstream, x: input.tensor, weight: weight, constant, inner: inner,
+            upstream, x: input.value, weight: weight, constant, inner: inner,
             adding: (sums[0].takeAlone(), sums[1].takeAlone()))
           (sums[0], sums[1]) = (found.input?.reshaped(shape), found.a)
           sums[2].add(found.b)
@@ -45,28 +44,5 @@ extension LowRank {
   /// A gradient's op must not keep the nodes of what it differentiates.
   fileprivate var withoutGradients: LowRank {
     LowRank(a: a.withoutGradient(), b: b.withoutGradient(), scale: scale)
-  }
-}
-
-/// An op's input for gradients: kept, or computed again when the first of them asks for it.
-private final class KeptInput: Sendable {
-  private enum State {
-    case kept(Tensor)
-    case later(@Sendable () -> Tensor)
-  }
-  private let state: Mutex<State>
-
-  init(_ x: Tensor) { state = Mutex(x.history?.again.map { .later($0) } ?? .kept(x.withoutGradient())) }
-
-  var tensor: Tensor {
-    state.withLock { state in
-      switch state {
-      case .kept(let tensor): return tensor
-      case .later(let again):
-        let tensor = again()
-        state = .kept(tensor)
-        return tensor
-      }
-    }
   }
 }

@@ -13,7 +13,7 @@ extension Tensor {
       (results, input) = backend.products(remembering: self, weights)
     } else {
       results = backend.products(self, weights)
-      input = history?.again.map(ProductInput.init)
+      input = history?.again.map(backend.productInput)
     }
     return zip(results, weights).map { result, weight in
       guard needsGradient || weight.needsGradient else { return result }
